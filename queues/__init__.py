@@ -1,0 +1,1 @@
+"""The core of Nusku: model, rules and the storage contract. Standard library only."""

@@ -1,0 +1,92 @@
+"""The closed vocabulary of what can go wrong, shared by every layer.
+
+A class is a kind of failure, ``code`` is its stable name for programs, the text is for
+people. Drivers raise these and nothing else; ``transport/errors.py`` holds the one table
+from code to HTTP status.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class NuskuError(Exception):
+    """Any failure that Nusku reports on purpose."""
+
+    code: ClassVar[str] = "error"
+
+
+class ConfigurationError(NuskuError):
+    """A setting is wrong, or a store is configured in a way that would lose data."""
+
+    code = "configuration"
+
+
+class InvalidRequest(NuskuError):
+    """The request is well formed, but a value in it is not allowed. Nothing changed."""
+
+    code = "invalid_request"
+
+
+class MalformedBody(NuskuError):
+    """The body cannot be parsed, or a field has the wrong type. Nothing changed."""
+
+    code = "malformed_body"
+
+
+class QueueNotFound(NuskuError):
+    """The queue does not exist in this project."""
+
+    code = "queue_not_found"
+
+
+class QueueChanged(NuskuError):
+    """The queue is not at the version that the caller had in mind.
+
+    Raised by a driver inside the atomic step, before anything is written. The caller reads
+    the queue again, decides again and repeats; a client never sees this error.
+    """
+
+    code = "queue_changed"
+
+
+class MessageNotFound(NuskuError):
+    """No such message in this queue, or it has expired."""
+
+    code = "message_not_found"
+
+
+class MessageClaimed(NuskuError):
+    """The message is under somebody else's live claim, so it was left alone."""
+
+    code = "message_claimed"
+
+
+class ClaimNotFound(NuskuError):
+    """The claim does not exist, has ended, or holds no message any more."""
+
+    code = "claim_not_found"
+
+
+class ClaimLost(NuskuError):
+    """The caller acted under a claim that no longer holds the message (promise 4)."""
+
+    code = "claim_lost"
+
+
+class MetadataConflict(NuskuError):
+    """A JSON patch replaces or removes a metadata key that is not there."""
+
+    code = "metadata_conflict"
+
+
+class IdempotencyKeyReused(NuskuError):
+    """The ``Idempotency-Key`` was used before for a different request."""
+
+    code = "idempotency_key_reused"
+
+
+class StorageUnavailable(NuskuError):
+    """The store did not answer in time or refused to. Safe to repeat with a key."""
+
+    code = "storage_unavailable"

@@ -1,0 +1,150 @@
+"""The nouns that cross the storage contract. All immutable; times in ms since the epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import NamedTuple
+
+
+class Media(IntEnum):
+    """How the bytes of a message body are encoded. Stored, so numbers never change."""
+
+    JSON = 0
+    MSGPACK = 1
+
+
+class DeadLetterReason(StrEnum):
+    """Why a message was moved to a dead-letter queue."""
+
+    MAX_CLAIM_COUNT = "max_claim_count"
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue as stored.
+
+    `metadata` is a JSON object as UTF-8 bytes, opaque to drivers. `version` is a number
+    that the caller makes anew for every creation and change, so no two states share one.
+    """
+
+    name: str
+    metadata: bytes
+    version: int
+    created_ms: int
+
+
+class NewMessage(NamedTuple):
+    """A message to be stored. `body` is kept as it is, byte for byte."""
+
+    body: bytes
+    media: Media
+    ttl_s: int
+    delay_ms: int
+    client_id: str
+
+
+class DeadLetter(NamedTuple):
+    """Where a dead-lettered message came from, and why it left."""
+
+    queue: str
+    seq: int
+    reason: DeadLetterReason
+    claim_count: int
+    moved_ms: int
+
+
+class Message(NamedTuple):
+    """A message as it stands at the `now_ms` of the call that returned it.
+
+    `ttl_s` is the number to show, `expires_ms` the truth (claiming may extend both).
+    `claim_id` is set only while that claim's lease lives. `visible_ms` is the end of the
+    live lease or the due time of a delay that is still running, and 0 when the message is
+    ready. `claim_count` counts claims so far, also after release, lapse and renewal.
+    """
+
+    seq: int
+    posted_ms: int
+    ttl_s: int
+    expires_ms: int
+    body: bytes
+    media: Media
+    claim_id: str | None
+    claim_count: int
+    visible_ms: int
+    dead_letter: DeadLetter | None
+
+
+class Claim(NamedTuple):
+    """A claim as it stands: the lease on its messages. Never empty.
+
+    `lease_ms` is the length of the lease, `leased_ms` when it began or was last renewed.
+    """
+
+    id: str
+    lease_ms: int
+    leased_ms: int
+    messages: Sequence[Message]
+
+
+class MessagePage(NamedTuple):
+    """One page of a listing.
+
+    `next_seq` is the marker to continue from, or None when nothing was found after the
+    marker. A page may be short, even empty, and still have a `next_seq`: the driver stops
+    after looking at a bounded number of messages that the caller did not want to see.
+    """
+
+    messages: Sequence[Message]
+    next_seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Counts of the messages that have not expired; ends of the queue in store order."""
+
+    claimed: int
+    total: int
+    oldest: Message | None
+    newest: Message | None
+
+
+class DeadLetterPolicy(NamedTuple):
+    """Move a message to `queue` instead of claiming it once it was claimed `max_claims` times.
+
+    `ttl_s` is counted from the move; None keeps the message's own expiry. `version` is for
+    the dead-letter queue in case the driver has to create it.
+    """
+
+    queue: str
+    max_claims: int
+    ttl_s: int | None
+    version: int
+
+
+class Idempotency(NamedTuple):
+    """The client's key for a write, and what it was used for.
+
+    `fingerprint` is a digest of the request: the same key with another fingerprint is
+    refused. The answer is remembered for `window_ms` from the first use.
+    """
+
+    key: str
+    fingerprint: str
+    window_ms: int
+
+
+class Refusal(StrEnum):
+    """Why a message was left alone by a conditional delete."""
+
+    CLAIMED = "claimed"
+    NOT_CLAIMED = "not_claimed"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What a store says of itself: `durability` is the promise behind a 201, in words."""
+
+    durability: str
+    warnings: Sequence[str] = ()

@@ -1,0 +1,46 @@
+"""Drivers of the storage contract, chosen by the scheme of a URL."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from urllib.parse import urlsplit
+
+from queues.errors import ConfigurationError
+from queues.storage import Storage
+
+#: URL scheme -> (module of the driver, extra of the distribution that installs its library).
+_DRIVERS = {
+    "sqlite": ("storage_drivers.sqlite", None),
+    "redis": ("storage_drivers.redis", "redis"),
+    "rediss": ("storage_drivers.redis", "redis"),
+    "redis+cluster": ("storage_drivers.redis", "redis"),
+    "rediss+cluster": ("storage_drivers.redis", "redis"),
+    "redis+sentinel": ("storage_drivers.redis", "redis"),
+    "rediss+sentinel": ("storage_drivers.redis", "redis"),
+    "mongodb": ("storage_drivers.mongodb", "mongodb"),
+    "mongodb+srv": ("storage_drivers.mongodb", "mongodb"),
+}
+
+
+def open_storage(url: str, *, timeout_ms: int) -> Storage:
+    """Return the driver for `url`, not yet opened.
+
+    Every call on it answers or raises `StorageUnavailable` within about `timeout_ms`.
+
+    Raises: ConfigurationError for an unknown scheme, a URL that the driver cannot use, or a
+    driver whose library is not installed.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme not in _DRIVERS:
+        known = ", ".join(f"{name}://" for name in _DRIVERS)
+        raise ConfigurationError(f"storage {scheme + '://' if scheme else url!r}: use one of {known}")
+    module, extra = _DRIVERS[scheme]
+    try:
+        driver = import_module(module)
+    except ModuleNotFoundError as ex:
+        raise ConfigurationError(
+            f"storage {scheme}:// needs a package that is not installed ({ex.name}): "
+            f"pip install 'nusku[{extra}]'"
+        ) from ex
+    storage: Storage = driver.Driver(url, timeout_ms=timeout_ms)
+    return storage
