@@ -21,7 +21,8 @@ MAX_SEQUENCE = 2**53 - 1
 
 def queue_tag(project: str, queue: str) -> str:
     """Return the 8 hexadecimal digits that mark ids of this queue."""
-    return f"{zlib.crc32(f'{project}\0{queue}'.encode(errors='surrogatepass')):08x}"
+    name = project.encode(errors="surrogatepass") + b"\0" + queue.encode()
+    return f"{zlib.crc32(name):08x}"
 
 
 def message_id(seq: int, tag: str) -> str:

@@ -283,9 +283,7 @@ class ClaimStore(ABC):
         """
 
     @abstractmethod
-    async def release(
-        self, project: str, queue: str, claim_id: str, *, now_ms: int
-    ) -> None:
+    async def release(self, project: str, queue: str, claim_id: str, *, now_ms: int) -> None:
         """Make the messages of the live claim ready. Without any, it is no error."""
 
 

@@ -33,7 +33,9 @@ def open_storage(url: str, *, timeout_ms: int) -> Storage:
     scheme = urlsplit(url).scheme
     if scheme not in _DRIVERS:
         known = ", ".join(f"{name}://" for name in _DRIVERS)
-        raise ConfigurationError(f"storage {scheme + '://' if scheme else url!r}: use one of {known}")
+        raise ConfigurationError(
+            f"storage {scheme + '://' if scheme else url!r}: use one of {known}"
+        )
     module, extra = _DRIVERS[scheme]
     try:
         driver = import_module(module)
