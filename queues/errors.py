@@ -69,7 +69,19 @@ class ClaimNotFound(NuskuError):
 
 
 class ClaimLost(NuskuError):
-    """The caller acted under a claim that no longer holds the message (promise 4)."""
+    """The claim to be renewed is unknown or has ended (promise 4)."""
+
+    code = "claim_lost"
+
+
+class DeleteUnderLostClaim(NuskuError):
+    """The message to be deleted is not under the claim that was given (promise 4)."""
+
+    code = "claim_lost"
+
+
+class DeleteUnderOthersClaim(NuskuError):
+    """The message to be deleted is by now under another claim (promise 4)."""
 
     code = "claim_lost"
 

@@ -1,0 +1,194 @@
+"""Settings: what they are called, where they come from, and what is allowed.
+
+Each setting is read from, in this order: a command-line flag, the environment variable
+`NUSKU_<NAME>`, the key of the same name in a TOML file, the default. The one table of them
+is the `Settings` class; `docs/operations.md` is tested against it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from queues.errors import ConfigurationError
+from queues.limits import (
+    MIN_CLAIM_GRACE_S,
+    MIN_CLAIM_TTL_S,
+    MIN_MESSAGE_TTL_S,
+    Limits,
+)
+
+PREFIX = "NUSKU_"
+
+_CLIENT_ID_RULES = ("strict", "off")
+_LOG_LEVELS = ("debug", "info", "warning", "error")
+_TRUE = ("1", "true", "yes", "on")
+_FALSE = ("0", "false", "no", "off")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings(Limits):
+    """Every setting of a server. Numbers wear their unit in the name."""
+
+    host: str = "127.0.0.1"
+    port: int = 8888
+    storage: str = "sqlite:///nusku.db"
+    workers: int = 1
+    insecure: bool = False
+    storage_timeout_s: float = 5.0
+    body_timeout_s: float = 30.0
+    drain_timeout_s: float = 30.0
+    sweep_interval_s: float = 1.0
+    log_level: str = "info"
+    client_id_uuid_safe: str = "strict"
+    min_length_client_id: int = 10
+    max_length_client_id: int = 36
+    enable_checksum: bool = False
+    message_delete_with_claim_id: bool = False
+
+    def limits(self) -> Limits:
+        """Return the limits among the settings."""
+        return Limits(**{field.name: getattr(self, field.name) for field in fields(Limits)})
+
+    def storage_without_secret(self) -> str:
+        """Return the storage URL as it may be shown: without user, password and query."""
+        parts = urlsplit(self.storage)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+
+
+def load(
+    flags: Mapping[str, Any], environment: Mapping[str, str], file: str | None = None
+) -> Settings:
+    """Return the settings out of flags, environment and file, checked.
+
+    `file` falls back to `NUSKU_CONFIG`. Flags that are None count as not given.
+
+    Raises: ConfigurationError with one line that names the setting and where it came from.
+    """
+    file = file or environment.get(f"{PREFIX}CONFIG")
+    given = {**(_from_file(file) if file else {}), **_from_environment(environment)}
+    given.update({name: value for name, value in flags.items() if value is not None})
+    settings = Settings(**given)
+    _check(settings)
+    return settings
+
+
+def _from_file(file: str) -> dict[str, Any]:
+    try:
+        document = tomllib.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as ex:
+        raise ConfigurationError(f"cannot read the configuration file {file}: {ex}") from ex
+    types = _types()
+    for name, value in document.items():
+        expected = types.get(name)
+        if expected is None:
+            raise ConfigurationError(f"{file}: there is no setting '{name}'")
+        if not _fits(value, expected):
+            raise ConfigurationError(f"{file}: {name} must be {_described(expected)}")
+    return document
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    given = {}
+    for name, expected in _types().items():
+        variable = PREFIX + name.upper()
+        if variable in environment:
+            given[name] = _parse(variable, environment[variable], expected)
+    return given
+
+
+def _types() -> dict[str, type]:
+    return {name: type(value) for name, value in asdict(Settings()).items()}
+
+
+def _fits(value: object, expected: type) -> bool:
+    if expected is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) is expected
+
+
+def _described(expected: type) -> str:
+    return {int: "a whole number", float: "a number", bool: "true or false"}.get(
+        expected, "a string"
+    )
+
+
+def _parse(variable: str, text: str, expected: type) -> Any:
+    try:
+        return _parse_bool(text) if expected is bool else expected(text)
+    except ValueError as ex:
+        raise ConfigurationError(
+            f"{variable} must be {_described(expected)}, but is '{text}'"
+        ) from ex
+
+
+def _parse_bool(text: str) -> bool:
+    if text.lower() not in _TRUE + _FALSE:
+        raise ValueError(text)
+    return text.lower() in _TRUE
+
+
+def _check(settings: Settings) -> None:
+    _check_choices(settings)
+    _check_bounds(settings)
+    if not settings.insecure and not _is_loopback(settings.host):
+        raise ConfigurationError(
+            f"host {settings.host} is reachable from outside, and without authentication "
+            "anybody there can read and write every queue; add --insecure to allow it"
+        )
+
+
+def _check_choices(settings: Settings) -> None:
+    for name, allowed in (
+        ("client_id_uuid_safe", _CLIENT_ID_RULES),
+        ("log_level", _LOG_LEVELS),
+    ):
+        if getattr(settings, name) not in allowed:
+            raise ConfigurationError(f"{name} must be one of {', '.join(allowed)}")
+
+
+def _check_bounds(settings: Settings) -> None:
+    """Refuse numbers out of range, and defaults that the limits would refuse."""
+    bounds = {
+        "port": (0, 65_535),
+        "workers": (1, 1024),
+        "max_message_ttl_s": (MIN_MESSAGE_TTL_S, 2**31),
+        "default_message_ttl_s": (MIN_MESSAGE_TTL_S, settings.max_message_ttl_s),
+        "max_message_delay_s": (0, 2**31),
+        "default_message_delay_s": (0, settings.max_message_delay_s),
+        "max_claim_ttl_s": (MIN_CLAIM_TTL_S, 2**31),
+        "default_claim_ttl_s": (MIN_CLAIM_TTL_S, settings.max_claim_ttl_s),
+        "max_claim_grace_s": (MIN_CLAIM_GRACE_S, 2**31),
+        "default_claim_grace_s": (MIN_CLAIM_GRACE_S, settings.max_claim_grace_s),
+        "max_queues_per_page": (1, 1000),
+        "max_messages_per_page": (1, 1000),
+        "max_messages_per_claim_or_pop": (1, 1000),
+        "max_queue_metadata_bytes": (2, 2**20),
+        "max_messages_post_bytes": (1, 2**23),
+        "idempotency_window_s": (1, 2**31),
+        "storage_timeout_s": (0.1, 300),
+        "body_timeout_s": (0.1, 3600),
+        "drain_timeout_s": (1, 3600),
+        "sweep_interval_s": (0.05, 3600),
+        "min_length_client_id": (1, settings.max_length_client_id),
+        "max_length_client_id": (1, 1024),
+    }
+    for name, (low, high) in bounds.items():
+        value = getattr(settings, name)
+        # NaN compares false with everything, so it is refused, too.
+        if not low <= value <= high:
+            raise ConfigurationError(f"{name} must be between {low} and {high}, not {value}")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,198 @@
+"""What may happen to queues."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from queues import ids, metadata, patch
+from queues.clock import Clock
+from queues.errors import QueueChanged, QueueNotFound, StorageUnavailable
+from queues.limits import Limits, check_count
+from queues.model import Queue, Stats
+from queues.operations.policies import Policies
+from queues.patch import Change
+from queues.storage import Storage
+
+#: A filtered listing reads at most this many queues for one page.
+_READ_PER_LISTING = 1000
+_ATTEMPTS = 10
+
+
+class QueueQuery(NamedTuple):
+    """What a listing of queues asks for. `filters` compare top-level metadata values."""
+
+    marker: str
+    limit: int
+    detailed: bool
+    name_part: str
+    with_count: bool
+    filters: Mapping[str, str]
+
+
+class ListedQueue(NamedTuple):
+    """A queue in a listing; `metadata` only when details were asked for."""
+
+    name: str
+    metadata: Mapping[str, Any] | None
+
+
+class QueuePage(NamedTuple):
+    """One page of queues. `marker` is None when nothing can follow an empty page."""
+
+    queues: list[ListedQueue]
+    marker: str | None
+    total: int | None
+
+
+class QueueStats(NamedTuple):
+    """Counts of a queue, with what is needed to show its oldest and newest message."""
+
+    stats: Stats
+    tag: str
+    now_ms: int
+
+
+class QueueOperations:
+    """Create, describe, change, list, count, purge and delete queues."""
+
+    def __init__(
+        self, storage: Storage, limits: Limits, clock: Clock, policies: Policies
+    ) -> None:
+        """Work on `storage` under `limits`, with the time of `clock`."""
+        self._store = storage.queues
+        self._limits = limits
+        self._clock = clock
+        self._policies = policies
+
+    async def create(self, project: str, queue: str, document: Mapping[str, Any]) -> bool:
+        """Create the queue with this metadata; return False if it already existed.
+
+        An existing queue keeps its metadata, but `document` is checked all the same.
+
+        Raises: InvalidRequest.
+        """
+        metadata.check(queue, document, self._limits)
+        stored, created = await self._store.create(
+            project,
+            queue,
+            metadata=metadata.encode(document, self._limits),
+            version=ids.new_version(),
+            now_ms=self._clock.now_ms(),
+        )
+        self._policies.remember(project, stored)
+        return created
+
+    async def exists(self, project: str, queue: str) -> bool:
+        """Say whether the queue exists."""
+        return await self._store.get(project, queue) is not None
+
+    async def describe(self, project: str, queue: str) -> Mapping[str, Any]:
+        """Return the metadata with defaults filled in; an absent queue shows the defaults."""
+        found = await self._store.get(project, queue)
+        return self._shown(found) if found else metadata.with_defaults({}, self._limits)
+
+    async def update(
+        self, project: str, queue: str, changes: list[Change]
+    ) -> Mapping[str, Any]:
+        """Apply a patch and return the new metadata; concurrent patches are all applied.
+
+        Raises: QueueNotFound, MetadataConflict, InvalidRequest; nothing changed then.
+        """
+        for _ in range(_ATTEMPTS):
+            found = await self._store.get(project, queue)
+            if found is None:
+                raise QueueNotFound(f"Queue {queue} does not exist.")
+            try:
+                return self._shown(await self._patch(project, found, changes))
+            except QueueChanged:
+                continue
+        raise StorageUnavailable("the queue changes faster than the patch can follow")
+
+    async def _patch(self, project: str, found: Queue, changes: list[Change]) -> Queue:
+        patched = patch.apply(
+            metadata.decode(found.metadata), changes, metadata.reserved_defaults(self._limits)
+        )
+        metadata.check(found.name, patched, self._limits)
+        stored = await self._store.update(
+            project,
+            found.name,
+            metadata=metadata.encode(patched, self._limits),
+            expected_version=found.version,
+            version=ids.new_version(),
+        )
+        self._policies.remember(project, stored)
+        return stored
+
+    async def delete(self, project: str, queue: str) -> None:
+        """Delete the queue and all in it. An absent queue is no error."""
+        await self._store.delete(project, queue, now_ms=self._clock.now_ms())
+
+    async def purge(self, project: str, queue: str) -> None:
+        """Remove every message in every state, in constant time."""
+        await self._store.purge(project, queue, now_ms=self._clock.now_ms())
+
+    async def stats(self, project: str, queue: str) -> QueueStats:
+        """Count the messages; an absent queue gives zeros."""
+        now_ms = self._clock.now_ms()
+        stats = await self._store.stats(project, queue, now_ms=now_ms)
+        return QueueStats(stats, ids.queue_tag(project, queue), now_ms)
+
+    async def _matching(
+        self, project: str, query: QueueQuery
+    ) -> tuple[list[Queue], str | None]:
+        """Return the queues of the page and where to continue."""
+        matching: list[Queue] = []
+        marker, read, filtered = query.marker, 0, bool(query.name_part or query.filters)
+        while read < _READ_PER_LISTING:
+            step = 100 if filtered else query.limit
+            batch = await self._store.list(project, marker=marker, limit=step)
+            for queue in batch:
+                marker = queue.name
+                if _matches(queue, query):
+                    matching.append(queue)
+                if len(matching) == query.limit:
+                    return matching, marker
+            if len(batch) < step:
+                return matching, matching[-1].name if matching else None
+            read += step
+        return matching, marker
+
+    def _shown(self, queue: Queue) -> Mapping[str, Any]:
+        return metadata.with_defaults(metadata.decode(queue.metadata), self._limits)
+
+    async def list(self, project: str, query: QueueQuery) -> QueuePage:
+        """Return a page of queues by name.
+
+        The page may be short, even empty, and still carry a marker: a filter that fits few
+        queues reads a bounded number of them at a time.
+
+        Raises: InvalidRequest for a limit out of range.
+        """
+        check_count("limit", query.limit, self._limits.max_queues_per_page)
+        found, marker = await self._matching(project, query)
+        shown = [
+            ListedQueue(queue.name, self._shown(queue) if query.detailed else None)
+            for queue in found
+        ]
+        total = await self._store.count(project) if query.with_count else None
+        return QueuePage(shown, marker, total)
+
+
+def _matches(queue: Queue, query: QueueQuery) -> bool:
+    if query.name_part not in queue.name:
+        return False
+    if not query.filters:
+        return True
+    document = metadata.decode(queue.metadata)
+    return all(
+        name in document and _equals(document[name], text)
+        for name, text in query.filters.items()
+    )
+
+
+def _equals(value: object, text: str) -> bool:
+    """Compare a metadata value with the text of a query parameter."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value) == text
+    return value == text
