@@ -8,12 +8,12 @@ is the `Settings` class; `docs/operations.md` is tested against it.
 from __future__ import annotations
 
 import ipaddress
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from queues.errors import ConfigurationError
 from queues.limits import (
@@ -25,6 +25,7 @@ from queues.limits import (
 
 PREFIX = "NUSKU_"
 
+_CREDENTIALS = re.compile(r"//[^/]*@")
 _CLIENT_ID_RULES = ("strict", "off")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 _TRUE = ("1", "true", "yes", "on")
@@ -57,8 +58,7 @@ class Settings(Limits):
 
     def storage_without_secret(self) -> str:
         """Return the storage URL as it may be shown: without user, password and query."""
-        parts = urlsplit(self.storage)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+        return _CREDENTIALS.sub("//", self.storage.partition("?")[0])
 
 
 def load(
