@@ -1,0 +1,112 @@
+"""The stores that the suite runs on: where a fresh namespace is, and how to break a store."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from tests.servers.mongodb import MongoServer, connect
+from tests.servers.redis import RedisCluster, RedisServer
+
+
+class Backend(ABC):
+    """One kind of store, for the whole session.
+
+    `depth` is how many messages "very many" are: fewer where the server is slow.
+    `can_restart` says whether the store is a process of ours that a test may kill.
+    `reads_survive_outage` says whether reading goes on after `stop`.
+    """
+
+    name: str
+    depth = 3000
+    can_restart = True
+    reads_survive_outage = False
+
+    @abstractmethod
+    def fresh_url(self, tmp_path: Path) -> str:
+        """Return the URL of a namespace that nobody has used before."""
+
+    def discard(self, url: str) -> None:
+        """Remove the namespace; by default it goes with the server or the folder."""
+        del url
+
+    @abstractmethod
+    def stop(self, url: str) -> None:
+        """Make the store fail, like a crash of its server."""
+
+    @abstractmethod
+    def start(self, url: str) -> None:
+        """Bring the store back with all that it had acknowledged."""
+
+
+class SqliteBackend(Backend):
+    """A file. Its outage is a foreign process that holds the write lock."""
+
+    name = "sqlite"
+    can_restart = False
+    reads_survive_outage = True
+
+    def __init__(self) -> None:
+        self._lock: sqlite3.Connection | None = None
+
+    def fresh_url(self, tmp_path: Path) -> str:
+        return f"sqlite://{tmp_path / secrets.token_hex(6)}.db"
+
+    def stop(self, url: str) -> None:
+        path = url.removeprefix("sqlite://")
+        self._lock = sqlite3.connect(path, isolation_level=None)
+        self._lock.execute("BEGIN IMMEDIATE")
+
+    def start(self, url: str) -> None:
+        if self._lock is not None:
+            self._lock.rollback()
+            self._lock.close()
+            self._lock = None
+
+
+class RedisBackend(Backend):
+    """A Redis server or cluster of the session; the namespace is a key prefix."""
+
+    def __init__(self, name: str, server: RedisServer | RedisCluster) -> None:
+        self.name = name
+        self._server = server
+
+    def fresh_url(self, tmp_path: Path) -> str:
+        return f"{self._server.url}?namespace={secrets.token_hex(6)}"
+
+    def stop(self, url: str) -> None:
+        self._server.kill()
+
+    def start(self, url: str) -> None:
+        self._server.restart()
+
+
+class MongoBackend(Backend):
+    """A MongoDB server; the namespace is a database. `server` is None if it is not ours."""
+
+    name = "mongodb"
+    depth = 300
+
+    def __init__(self, url: str, server: MongoServer | None) -> None:
+        self._url = url
+        self._server = server
+        self.can_restart = server is not None
+
+    def fresh_url(self, tmp_path: Path) -> str:
+        base, _, options = self._url.partition("?")
+        database = f"nusku_test_{secrets.token_hex(6)}"
+        return f"{base.rstrip('/')}/{database}" + (f"?{options}" if options else "")
+
+    def discard(self, url: str) -> None:
+        with connect(url) as connection:
+            connection.drop_database(connection.get_default_database().name)
+
+    def stop(self, url: str) -> None:
+        assert self._server is not None, "an outage needs a server of ours"
+        self._server.kill()
+
+    def start(self, url: str) -> None:
+        assert self._server is not None, "an outage needs a server of ours"
+        self._server.restart()

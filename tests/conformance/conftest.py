@@ -1,0 +1,63 @@
+"""Fixtures of the conformance suite: every test that uses `harness` runs on every store."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from queues.storage import Storage
+from tests.clock import MovableClock
+from tests.conformance.backends import (
+    Backend,
+    MongoBackend,
+    RedisBackend,
+    SqliteBackend,
+)
+from tests.conformance.handle import QueueHandle
+from tests.conformance.harness import Harness
+from tests.servers.mongodb import external_mongodb
+
+STORES = [
+    pytest.param("sqlite", id="sqlite"),
+    pytest.param("redis", id="redis", marks=pytest.mark.redis),
+    pytest.param("redis-cluster", id="redis-cluster", marks=pytest.mark.redis),
+    pytest.param("mongodb", id="mongodb", marks=pytest.mark.mongodb),
+]
+
+
+@pytest.fixture(scope="session", params=STORES)
+def backend(request: pytest.FixtureRequest) -> Backend:
+    if request.param == "sqlite":
+        return SqliteBackend()
+    if request.param == "redis":
+        return RedisBackend("redis", request.getfixturevalue("redis_server"))
+    if request.param == "redis-cluster":
+        return RedisBackend("redis-cluster", request.getfixturevalue("redis_cluster"))
+    if url := external_mongodb():
+        return MongoBackend(url, None)
+    server = request.getfixturevalue("mongodb_server")
+    return MongoBackend(server.url, server)
+
+
+@pytest.fixture
+async def harness(backend: Backend, tmp_path: Path) -> AsyncIterator[Harness]:
+    harness = Harness(backend, tmp_path)
+    try:
+        yield harness
+    finally:
+        await harness.close_all()
+
+
+@pytest.fixture
+async def storage(harness: Harness) -> Storage:
+    return await harness.another()
+
+
+@pytest.fixture
+async def orders(storage: Storage, clock: MovableClock) -> QueueHandle:
+    """The queue `orders` of the project `alpha`, created and empty."""
+    handle = QueueHandle(storage, clock)
+    await handle.create()
+    return handle

@@ -1,0 +1,54 @@
+"""One fresh namespace in one store, and everything that a test may do with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from queues.storage import Capabilities, Storage
+from storage_drivers import open_storage
+from tests.conformance.backends import Backend
+
+TIMEOUT_MS = 10_000
+
+
+class Harness:
+    """Opens any number of independent storages on one namespace, and closes all of them."""
+
+    def __init__(self, backend: Backend, tmp_path: Path) -> None:
+        self.backend = backend
+        self.url = backend.fresh_url(tmp_path)
+        self._opened: list[Storage] = []
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the driver says of itself."""
+        return self._opened[0].capabilities
+
+    async def another(self, *, timeout_ms: int = TIMEOUT_MS) -> Storage:
+        """Open one more instance on the same data, like a second server process would."""
+        storage = open_storage(self.url, timeout_ms=timeout_ms)
+        await storage.open()
+        self._opened.append(storage)
+        return storage
+
+    async def close(self, storage: Storage) -> None:
+        """Close one instance before the end of the test."""
+        self._opened.remove(storage)
+        await storage.close()
+
+    @contextmanager
+    def outage(self) -> Iterator[None]:
+        """Make the store fail within the block, and bring it back with all its data."""
+        self.backend.stop(self.url)
+        try:
+            yield
+        finally:
+            self.backend.start(self.url)
+
+    async def close_all(self) -> None:
+        """Close all instances and remove the namespace."""
+        while self._opened:
+            await self._opened.pop().close()
+        self.backend.discard(self.url)

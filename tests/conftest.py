@@ -1,0 +1,56 @@
+"""Fixtures for all tests: the clock, and one real server of each kind a session."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from typing import TypeVar
+
+import pytest
+
+from tests.clock import MovableClock
+from tests.servers.mongodb import MongoServer, mongodb_binary
+from tests.servers.process import missing
+from tests.servers.redis import RedisCluster, RedisServer, redis_binary
+
+S = TypeVar("S", RedisServer, RedisCluster, MongoServer)
+
+
+def pytest_configure() -> None:
+    # NOTE: so that `timeout` and a cancelled CI job end the servers too, not only pytest.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.fixture
+def clock() -> MovableClock:
+    return MovableClock()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    if redis_binary() is None:
+        missing("redis-server")
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield from _running(server)
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+    if redis_binary() is None:
+        missing("redis-server")
+    cluster = RedisCluster(tmp_path_factory.mktemp("redis-cluster"))
+    yield from _running(cluster)
+
+
+@pytest.fixture(scope="session")
+def mongodb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
+    if mongodb_binary() is None:
+        missing("nx-27017")
+    server = MongoServer(tmp_path_factory.mktemp("mongodb"))
+    yield from _running(server)
+
+
+def _running(server: S) -> Iterator[S]:
+    server.start()
+    yield server
+    server.kill()
