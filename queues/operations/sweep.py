@@ -31,5 +31,5 @@ async def sweep_forever(storage: Storage, clock: Clock, *, interval_s: float) ->
 
 
 async def _sweep_until_clean(storage: Storage, clock: Clock) -> None:
-    while await storage.sweep(limit=_BATCH, now_ms=clock.now_ms()):
+    while await storage.sweep(limit=_BATCH, now_ms=clock.now_ms()):  # noqa: ASYNC110
         await asyncio.sleep(0.005)
