@@ -1,0 +1,1 @@
+"""The HTTP transport: parses requests, calls one operation each, renders the answer."""

@@ -1,0 +1,63 @@
+"""The Falcon application: middleware, error handlers and the table of routes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon.asgi
+
+from queues.config import Settings
+from queues.operations import Operations
+from transport import errors
+from transport.middleware import Lifespan, RequestContext, RequestId
+from transport.requests import RequestReader
+from transport.resources.claims import ClaimCollection, ClaimItem
+from transport.resources.health import HealthReport, Ping
+from transport.resources.messages import MessageCollection, MessageItem
+from transport.resources.queues import (
+    QueueCollection,
+    QueueItem,
+    QueuePurge,
+    QueueStatistics,
+)
+from transport.resources.root import Description, Home, Versions
+from transport.responses import PREFIX, ResponseWriter
+
+
+def create_app(
+    operations: Operations, settings: Settings, lifespan: Lifespan
+) -> falcon.asgi.App[Any, Any]:
+    """Return the application that serves `operations` over HTTP."""
+    requests = RequestReader(settings)
+    responses = ResponseWriter(checksums=settings.enable_checksum)
+    middleware: list[Any] = [RequestId(), RequestContext(requests), lifespan]
+    app: falcon.asgi.App[Any, Any] = falcon.asgi.App(middleware=middleware)
+    errors.install(app)
+    for path, resource in _routes(operations, requests, responses).items():
+        app.add_route(path, resource)
+    return app
+
+
+def _routes(
+    operations: Operations, requests: RequestReader, responses: ResponseWriter
+) -> dict[str, object]:
+    queue = f"{PREFIX}/queues/{{queue}}"
+    queues = (operations.queues, requests, responses)
+    messages = (operations.messages, requests, responses)
+    claims = (operations.claims, requests, responses)
+    return {
+        "/": Versions(),
+        PREFIX: Home(),
+        f"{PREFIX}/": Home(),
+        f"{PREFIX}/openapi.json": Description(),
+        f"{PREFIX}/ping": Ping(operations),
+        f"{PREFIX}/health": HealthReport(operations, responses),
+        f"{PREFIX}/queues": QueueCollection(*queues),
+        queue: QueueItem(*queues),
+        f"{queue}/stats": QueueStatistics(*queues),
+        f"{queue}/purge": QueuePurge(*queues),
+        f"{queue}/messages": MessageCollection(*messages),
+        f"{queue}/messages/{{message_id}}": MessageItem(*messages),
+        f"{queue}/claims": ClaimCollection(*claims),
+        f"{queue}/claims/{{claim_id}}": ClaimItem(*claims),
+    }

@@ -1,0 +1,107 @@
+"""The one place where an error becomes an HTTP answer.
+
+Statuses and titles are Zaqar's: its clients know only 400, 401, 403, 404, 409, 500 and 503
+as failures and take everything else for success.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import falcon
+import falcon.asgi
+
+from queues import errors
+from queues.model import Media
+from transport import media
+
+_log = logging.getLogger("nusku.http")
+
+#: Seconds after which a client should try again when the store is away.
+RETRY_AFTER_S = 2
+
+_ANSWERS: dict[type[errors.NuskuError], tuple[str, str]] = {
+    errors.InvalidRequest: (falcon.HTTP_400, "Invalid API request"),
+    errors.MalformedBody: (falcon.HTTP_400, "Invalid request body"),
+    errors.QueueNotFound: (falcon.HTTP_404, "Not found"),
+    errors.MessageNotFound: (falcon.HTTP_404, "Not found"),
+    errors.ClaimNotFound: (falcon.HTTP_404, "Not found"),
+    errors.ClaimLost: (falcon.HTTP_404, "Not found"),
+    errors.MessageClaimed: (falcon.HTTP_403, "Unable to delete"),
+    errors.DeleteUnderLostClaim: (falcon.HTTP_400, "Unable to delete"),
+    errors.DeleteUnderOthersClaim: (falcon.HTTP_403, "Unable to delete"),
+    errors.MetadataConflict: (falcon.HTTP_409, "Resource conflict"),
+    errors.IdempotencyKeyReused: (falcon.HTTP_409, "Resource conflict"),
+}
+
+
+def install(app: falcon.asgi.App[Any, Any]) -> None:
+    """Make `app` answer every error in Zaqar's shape: `title`, `description`, `code`."""
+    app.add_error_handler(Exception, _unexpected)
+    app.add_error_handler(falcon.HTTPError, _http_error)
+    app.add_error_handler(errors.NuskuError, _known_error)
+    app.add_error_handler(errors.StorageUnavailable, _storage_unavailable)
+
+
+async def _known_error(
+    req: falcon.asgi.Request,
+    resp: falcon.asgi.Response,
+    ex: errors.NuskuError,
+    params: dict[str, Any],
+) -> None:
+    status, title = _ANSWERS[type(ex)]
+    _answer(req, resp, status, title, str(ex), ex.code)
+
+
+async def _storage_unavailable(
+    req: falcon.asgi.Request,
+    resp: falcon.asgi.Response,
+    ex: errors.StorageUnavailable,
+    params: dict[str, Any],
+) -> None:
+    # SECURITY: the reason may name hosts, so it goes to the log and not to the client.
+    _log.warning("%s %s: store unavailable: %s", req.method, req.path, ex)
+    resp.set_header("Retry-After", str(RETRY_AFTER_S))
+    text = "The store did not answer. Please retry the request in a few seconds."
+    _answer(req, resp, falcon.HTTP_503, "Service temporarily unavailable", text, ex.code)
+
+
+async def _http_error(
+    req: falcon.asgi.Request,
+    resp: falcon.asgi.Response,
+    ex: falcon.HTTPError,
+    params: dict[str, Any],
+) -> None:
+    if ex.headers is not None:
+        resp.set_headers(ex.headers)
+    _answer(req, resp, ex.status, ex.title or str(ex.status), ex.description, None)
+
+
+async def _unexpected(
+    req: falcon.asgi.Request,
+    resp: falcon.asgi.Response,
+    ex: Exception,
+    params: dict[str, Any],
+) -> None:
+    # SECURITY: the text of an unforeseen error may hold anything; the client gets none of it.
+    _log.error("%s %s failed", req.method, req.path, exc_info=ex)
+    text = "The server made a mistake. The request id leads to it in the server's log."
+    _answer(req, resp, falcon.HTTP_500, "Internal server error", text, None)
+
+
+def _answer(
+    req: falcon.asgi.Request,
+    resp: falcon.asgi.Response,
+    status: str | int | Any,
+    title: str,
+    description: str | None,
+    code: str | None,
+) -> None:
+    """Render an error in the encoding that the client accepts, JSON when in doubt."""
+    document = {"title": title, "description": description, "code": code}
+    wanted = getattr(req.context, "media", Media.JSON)
+    resp.status = status
+    resp.content_type = media.JSON if wanted is Media.JSON else media.MSGPACK
+    resp.data = media.encode({k: v for k, v in document.items() if v is not None}, wanted)
+    resp.append_header("Vary", "Accept")

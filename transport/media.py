@@ -1,0 +1,153 @@
+"""JSON and MessagePack: parsing request documents, and turning bodies from one to the other.
+
+Message bodies are cut out of the document and kept byte for byte; the checks here make sure
+that whatever is kept can be read back, in either encoding, by every client.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from typing import Any, TypeVar
+
+import msgspec
+
+from queues.errors import MalformedBody
+from queues.limits import MAX_NESTING
+from queues.model import Media
+
+JSON = "application/json"
+MSGPACK = "application/msgpack"
+
+T = TypeVar("T")
+
+_INT64 = range(-(2**63), 2**63)
+_LONG_NUMBER = re.compile(rb"\d{19}")
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_EMPTY_PAIR = re.compile(rb"\[\]|\{\}")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_WHERE = re.compile(r"^(?P<what>.*?) - at `\$\.?(?P<where>.*)`$")
+
+_decode_json = msgspec.json.Decoder().decode
+_decode_msgpack = msgspec.msgpack.Decoder().decode
+_encode_json = msgspec.json.Encoder().encode
+_encode_msgpack = msgspec.msgpack.Encoder().encode
+
+
+class Document(msgspec.Struct):
+    """A request body with its encoding."""
+
+    data: bytes
+    media: Media
+
+
+def decode(document: Document, shape: type[T]) -> T:
+    """Return the document as `shape`, a type that msgspec knows.
+
+    Raises: MalformedBody naming the field and what was expected, for whatever cannot be
+    parsed, has a wrong type, is nested deeper than `MAX_NESTING`, holds an integer beyond
+    64 bits, a lone surrogate, NaN or an infinity, or (MessagePack) an extension type or a
+    key that is no string.
+    """
+    try:
+        if document.media is Media.JSON:
+            _check_json(document.data)
+            return msgspec.json.decode(document.data, type=shape)
+        _check_value(_decode_msgpack(document.data), MAX_NESTING)
+        return msgspec.msgpack.decode(document.data, type=shape)
+    except msgspec.ValidationError as ex:
+        raise MalformedBody(_explain(str(ex))) from ex
+    except (msgspec.DecodeError, UnicodeDecodeError) as ex:
+        raise MalformedBody(f"Request body could not be parsed: {ex}.") from ex
+    except RecursionError as ex:
+        raise _too_deep() from ex
+
+
+def encode(value: object, media: Media) -> bytes:
+    """Return a response document in the given encoding."""
+    return _encode_json(value) if media is Media.JSON else _encode_msgpack(value)
+
+
+def as_media(body: bytes, stored: Media, wanted: Media) -> msgspec.Raw:
+    """Return a message body for embedding in a response, re-encoded only if need be.
+
+    MessagePack binary becomes base64 text in JSON.
+    """
+    if stored is wanted:
+        return msgspec.Raw(body)
+    if wanted is Media.JSON:
+        return msgspec.Raw(_encode_json(_decode_msgpack(body)))
+    return msgspec.Raw(_encode_msgpack(_decode_json(body)))
+
+
+def checksum(body: bytes, stored: Media) -> str | None:
+    """Return Zaqar's checksum: MD5 of the body as Python's `json` writes it; None for null."""
+    value = json.loads(as_media(body, stored, Media.JSON))
+    if value is None:
+        return None
+    digest = hashlib.md5(json.dumps(value).encode(), usedforsecurity=False)
+    return f"MD5:{digest.hexdigest()}"
+
+
+def _check_json(data: bytes) -> None:
+    """Refuse JSON that decodes but could not be given back to every client."""
+    value = _decode_json(data)
+    if data.count(b"[") + data.count(b"{") > MAX_NESTING:
+        _check_json_nesting(data)
+    if _LONG_NUMBER.search(data):
+        _check_value(value, MAX_NESTING)
+
+
+def _check_json_nesting(data: bytes) -> None:
+    """Refuse JSON that is nested too deeply.
+
+    PERF: works on whole strings, because a document of many small messages has thousands of
+    brackets: strings are cut out, then innermost pairs are removed level by level.
+    """
+    brackets = _STRING.sub(b"", data).translate(None, _NO_BRACKETS)
+    for _ in range(MAX_NESTING):
+        # One pass for both kinds: two would take away two levels at a time.
+        brackets = _EMPTY_PAIR.sub(b"", brackets)
+    if brackets:
+        raise _too_deep()
+
+
+def _check_value(value: Any, depth: int) -> None:
+    """Refuse decoded values that one of the two encodings cannot carry."""
+    if depth < 0:
+        raise _too_deep()
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise MalformedBody("Keys of objects must be strings.")
+            _check_value(item, depth - 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check_value(item, depth - 1)
+    else:
+        _check_scalar(value)
+
+
+def _check_scalar(value: object) -> None:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise MalformedBody("Numbers must be finite.")
+    elif isinstance(value, int):
+        if value not in _INT64:
+            raise MalformedBody("Integers must fit into 64 bits.")
+    elif not isinstance(value, str | bytes | None):
+        raise MalformedBody("MessagePack extension types are not supported.")
+
+
+def _too_deep() -> MalformedBody:
+    return MalformedBody(f"The document must not be nested deeper than {MAX_NESTING} levels.")
+
+
+def _explain(text: str) -> str:
+    """Turn a validation text of msgspec into one that starts with the field."""
+    found = _WHERE.match(text)
+    if not found or not found["where"]:
+        return f"The request body is not as expected: {text.partition(' - at ')[0]}."
+    return f"{found['where']}: {found['what']}."

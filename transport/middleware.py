@@ -1,0 +1,100 @@
+"""What happens around every request, and when a worker starts and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import uuid
+from typing import Any
+
+import falcon
+import falcon.asgi
+
+from queues.clock import Clock
+from queues.operations.sweep import sweep_forever
+from queues.storage import Storage
+from transport.requests import RequestReader
+from transport.resources.root import Versions
+
+
+class RequestContext:
+    """Checks the headers that every request must carry, in Zaqar's order.
+
+    Sets `req.context.media` and `req.context.caller`. Runs for matched routes only, before
+    the method is looked up; the versions document needs no headers.
+    """
+
+    def __init__(self, requests: RequestReader) -> None:
+        """Read headers with `requests`."""
+        self._requests = requests
+
+    async def process_resource(
+        self,
+        req: falcon.asgi.Request,
+        resp: falcon.asgi.Response,
+        resource: object,
+        params: dict[str, Any],
+    ) -> None:
+        """Check content type, Accept, Client-ID, X-Project-ID and the queue name."""
+        if isinstance(resource, Versions):
+            return
+        # SECURITY: an encoded slash would make one path segment out of two, or two of one.
+        if b"%2f" in req.scope.get("raw_path", b"").lower():
+            raise falcon.HTTPRouteNotFound
+        self._requests.check_content_type(req)
+        req.context.media = self._requests.accepted(req)
+        req.context.caller = self._requests.caller(req)
+        if "queue" in params:
+            self._requests.check_queue(req.context.caller, params["queue"])
+
+
+class RequestId:
+    """Gives every answer an `X-Openstack-Request-Id`, and ends connections that must end."""
+
+    def __init__(self) -> None:
+        """Start counting from a random number: cheaper than randomness for each request."""
+        self._ids = itertools.count(uuid.uuid4().int)
+
+    async def process_response(
+        self,
+        req: falcon.asgi.Request,
+        resp: falcon.asgi.Response,
+        resource: object,
+        req_succeeded: bool,
+    ) -> None:
+        """Add the headers."""
+        number = next(self._ids) % 2**128
+        text = f"{number:032x}"
+        resp.set_header(
+            "X-Openstack-Request-Id",
+            f"req-{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}",
+        )
+        if getattr(req.context, "close", False):
+            resp.set_header("Connection", "close")
+
+
+class Lifespan:
+    """Opens the store when a worker starts, sweeps while it runs, closes it at the end."""
+
+    def __init__(self, storage: Storage, clock: Clock, *, sweep_interval_s: float) -> None:
+        """Manage `storage`."""
+        self._storage = storage
+        self._clock = clock
+        self._sweep_interval_s = sweep_interval_s
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def process_startup(self, scope: dict[str, Any], event: dict[str, Any]) -> None:
+        """Open the store in the event loop of this worker, and start to sweep."""
+        await self._storage.open()
+        self._sweeper = asyncio.create_task(
+            sweep_forever(self._storage, self._clock, interval_s=self._sweep_interval_s)
+        )
+
+    async def process_shutdown(self, scope: dict[str, Any], event: dict[str, Any]) -> None:
+        """Stop to sweep, then close the store after the calls that are running."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._sweeper
+        await self._storage.close()

@@ -1,0 +1,358 @@
+"""All reading of requests: headers, parameters and bodies become checked arguments."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar
+
+import falcon
+import falcon.asgi
+import msgspec
+
+from queues import patch
+from queues.config import Settings
+from queues.errors import InvalidRequest, MalformedBody
+from queues.limits import (
+    DEFAULT_PAGE,
+    MAX_IDEMPOTENCY_KEY_CHARS,
+    MAX_PROJECT_CHARS,
+    check_queue_name,
+)
+from queues.model import Media
+from queues.operations.messages import Draft, MessageQuery
+from queues.operations.queues import QueueQuery
+from transport import media
+from transport.media import Document
+
+PATCH_MEDIA_TYPE = "application/openstack-messaging-v2.0-json-patch"
+
+_MSGPACK_NAMES = (media.MSGPACK, "application/x-msgpack", "application/vnd.msgpack")
+_QUEUE_PARAMETERS = ("marker", "limit", "detailed", "name", "with_count")
+_RESOURCE_TYPES = ("messages", "subscriptions")
+_KEY = re.compile(rf"[\x21-\x7e]{{1,{MAX_IDEMPOTENCY_KEY_CHARS}}}")
+
+T = TypeVar("T")
+
+
+class Caller(NamedTuple):
+    """Who sends the request."""
+
+    project: str
+    client_id: str
+
+
+class _Message(msgspec.Struct):
+    body: msgspec.Raw
+    ttl: int | None = None
+    delay: int | None = None
+
+
+class _Post(msgspec.Struct):
+    messages: list[_Message] = []
+
+
+class _Lease(msgspec.Struct):
+    ttl: int | None = None
+    grace: int | None = None
+
+
+class _Purge(msgspec.Struct):
+    resource_types: list[str] | None = None
+
+
+class PostedMessages(NamedTuple):
+    """The body of a post, and the size of the whole document."""
+
+    drafts: Sequence[Draft]
+    document_bytes: int
+
+
+class Lease(NamedTuple):
+    """How long a claim shall last; None takes the default."""
+
+    ttl_s: int | None
+    grace_s: int | None
+
+
+class RequestReader:
+    """Reads requests under the limits of the settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Take caps and the rules for Client-ID from `settings`."""
+        self._settings = settings
+        strict = settings.client_id_uuid_safe == "strict"
+        self._check_client_id = _uuid if strict else self._check_length
+
+    # -- headers ---------------------------------------------------------------------------
+
+    def accepted(self, req: falcon.asgi.Request) -> Media:
+        """Return the encoding of the answer that the client asks for; JSON when it may.
+
+        Raises: HTTPNotAcceptable when it accepts neither JSON nor MessagePack.
+        """
+        accept = req.get_header("Accept")
+        if accept is None or accept in {"*/*", media.JSON}:
+            return Media.JSON
+        preferred = req.client_prefers((media.JSON, "application/json-home", *_MSGPACK_NAMES))
+        if preferred is None:
+            raise falcon.HTTPNotAcceptable(
+                description=f"Accept must admit {media.JSON} or {media.MSGPACK}."
+            )
+        return Media.MSGPACK if preferred in _MSGPACK_NAMES else Media.JSON
+
+    def check_content_type(self, req: falcon.asgi.Request) -> None:
+        """Refuse HTML forms: what a plain `curl -d` sends is no JSON document by intent."""
+        kind = req.content_type
+        if kind is not None and kind.lower() == falcon.MEDIA_URLENCODED and req.content_length:
+            raise falcon.HTTPBadRequest(
+                title="Invalid Content-Type",
+                description=f"Content-Type must be {media.JSON} or {media.MSGPACK}.",
+            )
+
+    def caller(self, req: falcon.asgi.Request) -> Caller:
+        """Return who calls, from `Client-ID` and `X-Project-ID`.
+
+        Raises: HTTPBadRequest with Zaqar's titles when one is missing or malformed.
+        """
+        client_id = req.get_header("Client-ID")
+        if client_id is None:
+            raise falcon.HTTPBadRequest(
+                title="Missing header value",
+                description="The header Client-Id is required on every request.",
+            )
+        client_id = self._check_client_id(client_id)
+        project = req.get_header("X-Project-ID")
+        if project is None:
+            raise falcon.HTTPBadRequest(
+                title="Project-Id Missing",
+                description="The header X-Project-ID is required on every request.",
+            )
+        return Caller(_project(project), client_id)
+
+    def _check_length(self, text: str) -> str:
+        low, high = self._settings.min_length_client_id, self._settings.max_length_client_id
+        if not low <= len(text) <= high:
+            raise _wrong_client_id(
+                f"The header Client-Id must have {low} to {high} characters."
+            )
+        return text
+
+    def check_queue(self, caller: Caller, queue: str) -> None:
+        """Refuse queue names that cannot exist, and project ids that are too long."""
+        try:
+            check_queue_name("The queue name", queue)
+        except InvalidRequest as ex:
+            raise _wrong_queue(str(ex)) from ex
+        if len(caller.project) > MAX_PROJECT_CHARS:
+            raise _wrong_queue(f"X-Project-ID must not exceed {MAX_PROJECT_CHARS} characters.")
+
+    def idempotency_key(self, req: falcon.asgi.Request) -> str | None:
+        """Return the client's key for repeating this write safely, if any."""
+        key = req.get_header("Idempotency-Key")
+        if key is not None and not (
+            len(key) <= MAX_IDEMPOTENCY_KEY_CHARS and _KEY.fullmatch(key)
+        ):
+            raise InvalidRequest(
+                f"Idempotency-Key must be 1 to {MAX_IDEMPOTENCY_KEY_CHARS} visible ASCII "
+                "characters."
+            )
+        return key
+
+    # -- parameters ------------------------------------------------------------------------
+
+    def queue_query(self, req: falcon.asgi.Request) -> QueueQuery:
+        """Return what a listing of queues asks for; unknown parameters filter by metadata."""
+        return QueueQuery(
+            marker=req.get_param("marker") or "",
+            limit=_limit(req, "limit"),
+            detailed=_flag(req, "detailed"),
+            name_part=req.get_param("name") or "",
+            with_count=_flag(req, "with_count"),
+            filters={
+                name: req.get_param(name, required=True)
+                for name in req.params
+                if name not in _QUEUE_PARAMETERS
+            },
+        )
+
+    def message_query(self, req: falcon.asgi.Request) -> MessageQuery:
+        """Return what a listing of messages asks for."""
+        return MessageQuery(
+            marker=req.get_param("marker") or "",
+            limit=_limit(req, "limit"),
+            echo=_flag(req, "echo"),
+            include_claimed=_flag(req, "include_claimed"),
+            include_delayed=_flag(req, "include_delayed"),
+        )
+
+    def detailed(self, req: falcon.asgi.Request) -> bool:
+        """Say whether the client wants more than Zaqar's fields."""
+        return _flag(req, "detailed")
+
+    def message_ids(self, req: falcon.asgi.Request) -> Sequence[str] | None:
+        """Return the ids asked for, comma-separated or repeated, or None without any."""
+        return req.get_param_as_list("ids")
+
+    def claim_ids(self, req: falcon.asgi.Request) -> Sequence[str] | None:
+        """Return the claims under which messages are to be deleted, or None."""
+        return req.get_param_as_list("claim_ids")
+
+    def claim_id(self, req: falcon.asgi.Request) -> str | None:
+        """Return the claim under which a message is to be deleted, or None."""
+        return req.get_param("claim_id")
+
+    def pop(self, req: falcon.asgi.Request) -> int | None:
+        """Return how many messages are to be popped, or None to delete by id.
+
+        Raises: InvalidRequest unless exactly one of `pop` and `ids` is there.
+        """
+        limit = req.get_param_as_int("pop")
+        if (limit is None) == (self.message_ids(req) is None):
+            raise InvalidRequest("Give either ids or pop, and not both.")
+        return limit
+
+    def claim_limit(self, req: falcon.asgi.Request) -> int:
+        """Return how many messages are to be claimed."""
+        return _limit(req, "limit")
+
+    # -- bodies ----------------------------------------------------------------------------
+
+    async def metadata(self, req: falcon.asgi.Request) -> dict[str, Any]:
+        """Return the metadata for a new queue; no body means none."""
+        document = await self._document(req, self._settings.max_queue_metadata_bytes)
+        if not document.data:
+            return {}
+        return _textual(media.decode(document, dict[str, Any]))
+
+    async def changes(self, req: falcon.asgi.Request) -> list[patch.Change]:
+        """Return the JSON patch in the body.
+
+        Raises: HTTPUnsupportedMediaType unless the Content-Type is that of a patch.
+        """
+        if req.content_type != PATCH_MEDIA_TYPE:
+            raise falcon.HTTPUnsupportedMediaType(
+                description=f"Accepts only {PATCH_MEDIA_TYPE}.",
+                headers={"Accept-Patch": PATCH_MEDIA_TYPE},
+            )
+        document = await self._document(req, self._settings.max_queue_metadata_bytes)
+        return patch.parse(media.decode(document, Any))
+
+    async def purges_messages(self, req: falcon.asgi.Request) -> bool:
+        """Say whether a purge is to remove messages; without a body it removes everything.
+
+        Raises: InvalidRequest for resource types that do not exist.
+        """
+        document = await self._document(req, self._settings.max_queue_metadata_bytes)
+        if not document.data:
+            return True
+        wanted = media.decode(document, _Purge).resource_types
+        if wanted is None or not set(wanted) <= set(_RESOURCE_TYPES):
+            raise InvalidRequest(
+                f"resource_types must be a list out of {', '.join(_RESOURCE_TYPES)}."
+            )
+        return "messages" in wanted
+
+    async def messages(self, req: falcon.asgi.Request) -> PostedMessages:
+        """Return the messages to be posted, their bodies as they came."""
+        document = await self._document(req, self._settings.max_messages_post_bytes)
+        posted = media.decode(document, _Post)
+        drafts = [
+            Draft(bytes(message.body), document.media, message.ttl, message.delay)
+            for message in posted.messages
+        ]
+        return PostedMessages(drafts, len(document.data))
+
+    async def lease(self, req: falcon.asgi.Request, *, optional: bool) -> Lease:
+        """Return the wanted lease of a claim; an `optional` body may be absent."""
+        document = await self._document(req, self._settings.max_queue_metadata_bytes)
+        if not document.data and optional:
+            return Lease(None, None)
+        lease = media.decode(document, _Lease)
+        return Lease(lease.ttl, lease.grace)
+
+    async def _document(self, req: falcon.asgi.Request, cap_bytes: int) -> Document:
+        """Read the body, chunked or not, but never more than the cap.
+
+        Raises: InvalidRequest for a larger body, before it is read; MalformedBody for one
+        that stops early or does not arrive in time.
+        """
+        if (req.content_length or 0) > cap_bytes:
+            raise _too_large(req, cap_bytes)
+        data = await self._read(req, cap_bytes)
+        if len(data) > cap_bytes:
+            raise _too_large(req, cap_bytes)
+        if len(data) < (req.content_length or 0):
+            raise MalformedBody("The body is shorter than its Content-Length.")
+        return Document(data, _media(req.content_type))
+
+    async def _read(self, req: falcon.asgi.Request, cap_bytes: int) -> bytes:
+        try:
+            async with asyncio.timeout(self._settings.body_timeout_s):
+                return await req.stream.read(cap_bytes + 1)
+        except TimeoutError as ex:
+            req.context.close = True
+            raise MalformedBody("The body did not arrive in time.") from ex
+
+
+def _limit(req: falcon.asgi.Request, name: str) -> int:
+    return req.get_param_as_int(name, default=DEFAULT_PAGE)
+
+
+def _flag(req: falcon.asgi.Request, name: str) -> bool:
+    return req.get_param_as_bool(name, default=False)
+
+
+def _media(content_type: str | None) -> Media:
+    if content_type is None or content_type == media.JSON:
+        return Media.JSON
+    name = content_type.partition(";")[0].strip().lower()
+    return Media.MSGPACK if name in _MSGPACK_NAMES else Media.JSON
+
+
+def _textual(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return metadata as JSON carries it: MessagePack binary becomes base64 text."""
+    plain: dict[str, Any] = msgspec.to_builtins(metadata)
+    return plain
+
+
+@lru_cache(maxsize=4096)
+def _uuid(text: str) -> str:
+    """Return the canonical form, so that `echo` knows a client however it spells its id."""
+    try:
+        return str(uuid.UUID(text))
+    except ValueError as ex:
+        raise _wrong_client_id(
+            "The header Client-Id must be a UUID; this is a malformed hexadecimal UUID."
+        ) from ex
+
+
+def _project(text: str) -> str:
+    if not text:
+        raise falcon.HTTPBadRequest(
+            title="Empty project header not allowed",
+            description="The header X-Project-ID must not be empty.",
+        )
+    if text.isascii():
+        return text
+    try:
+        return text.encode("latin-1").decode()
+    except UnicodeDecodeError as ex:
+        raise _wrong_queue("X-Project-ID must be valid UTF-8.") from ex
+
+
+def _wrong_client_id(text: str) -> falcon.HTTPBadRequest:
+    return falcon.HTTPBadRequest(title="Wrong UUID value", description=text)
+
+
+def _wrong_queue(text: str) -> falcon.HTTPBadRequest:
+    return falcon.HTTPBadRequest(title="Invalid queue identification", description=text)
+
+
+def _too_large(req: falcon.asgi.Request, cap_bytes: int) -> InvalidRequest:
+    # The rest of the body is not read: the connection ends with the answer.
+    req.context.close = True
+    return InvalidRequest(f"The request body must not exceed {cap_bytes} bytes.")

@@ -1,0 +1,1 @@
+"""Falcon resources, a file for each noun. Responders parse, call one operation, render."""

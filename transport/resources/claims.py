@@ -1,0 +1,75 @@
+"""`/v2/queues/{queue}/claims` and below."""
+
+from __future__ import annotations
+
+import falcon
+import falcon.asgi
+
+from queues.operations.claims import ClaimOperations
+from transport.requests import RequestReader
+from transport.responses import ResponseWriter
+
+
+class _ClaimResource:
+    """What the resources of this file are made with."""
+
+    def __init__(
+        self, claims: ClaimOperations, requests: RequestReader, responses: ResponseWriter
+    ) -> None:
+        self._claims = claims
+        self._requests = requests
+        self._responses = responses
+
+
+class ClaimCollection(_ClaimResource):
+    """`/v2/queues/{queue}/claims`."""
+
+    async def on_post(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
+    ) -> None:
+        """Claim messages."""
+        key, limit = self._requests.idempotency_key(req), self._requests.claim_limit(req)
+        lease = await self._requests.lease(req, optional=True)
+        claim = await self._claims.create(
+            req.context.caller.project,
+            queue,
+            ttl_s=lease.ttl_s,
+            grace_s=lease.grace_s,
+            limit=limit,
+            idempotency_key=key,
+        )
+        self._responses.claimed(req, resp, queue, claim)
+
+
+class ClaimItem(_ClaimResource):
+    """`/v2/queues/{queue}/claims/{claim_id}`."""
+
+    async def on_get(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str, claim_id: str
+    ) -> None:
+        """Show the claim and its messages."""
+        claim = await self._claims.get(req.context.caller.project, queue, claim_id)
+        self._responses.claim(req, resp, queue, claim)
+
+    async def on_patch(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str, claim_id: str
+    ) -> None:
+        """Renew the claim."""
+        key = self._requests.idempotency_key(req)
+        lease = await self._requests.lease(req, optional=False)
+        await self._claims.renew(
+            req.context.caller.project,
+            queue,
+            claim_id,
+            ttl_s=lease.ttl_s,
+            grace_s=lease.grace_s,
+            idempotency_key=key,
+        )
+        resp.status = falcon.HTTP_204
+
+    async def on_delete(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str, claim_id: str
+    ) -> None:
+        """Release the claim."""
+        await self._claims.release(req.context.caller.project, queue, claim_id)
+        resp.status = falcon.HTTP_204

@@ -1,0 +1,109 @@
+"""`/v2/queues/{queue}/messages` and below."""
+
+from __future__ import annotations
+
+import falcon
+import falcon.asgi
+
+from queues.operations.messages import MessageOperations
+from transport.requests import RequestReader
+from transport.responses import ResponseWriter
+
+
+class _MessageResource:
+    """What the resources of this file are made with."""
+
+    def __init__(
+        self, messages: MessageOperations, requests: RequestReader, responses: ResponseWriter
+    ) -> None:
+        self._messages = messages
+        self._requests = requests
+        self._responses = responses
+
+
+class MessageCollection(_MessageResource):
+    """`/v2/queues/{queue}/messages`."""
+
+    async def on_post(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
+    ) -> None:
+        """Post messages."""
+        caller = req.context.caller
+        key = self._requests.idempotency_key(req)
+        posted = await self._requests.messages(req)
+        message_ids = await self._messages.post(
+            caller.project,
+            queue,
+            posted.drafts,
+            client_id=caller.client_id,
+            document_bytes=posted.document_bytes,
+            idempotency_key=key,
+        )
+        self._responses.posted(req, resp, queue, message_ids)
+
+    async def on_get(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
+    ) -> None:
+        """List messages, or get those with the given ids."""
+        message_ids = self._requests.message_ids(req)
+        if message_ids is None:
+            await self._list(req, resp, queue)
+        else:
+            project = req.context.caller.project
+            found = await self._messages.get_many(project, queue, message_ids)
+            detailed = self._requests.detailed(req)
+            self._responses.messages(req, resp, queue, found, detailed=detailed)
+
+    async def _list(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
+    ) -> None:
+        caller, query = req.context.caller, self._requests.message_query(req)
+        detailed = self._requests.detailed(req)
+        page = await self._messages.list(
+            caller.project, queue, query, client_id=caller.client_id
+        )
+        self._responses.message_page(req, resp, queue, page, detailed=detailed)
+
+    async def on_delete(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
+    ) -> None:
+        """Pop messages, or delete those with the given ids."""
+        limit = self._requests.pop(req)
+        project = req.context.caller.project
+        if limit is not None:
+            popped = await self._messages.pop(project, queue, limit=limit)
+            self._responses.popped(req, resp, popped)
+            return
+        message_ids = self._requests.message_ids(req) or ()
+        claim_ids = self._requests.claim_ids(req)
+        await self._messages.delete_many(project, queue, message_ids, claim_ids=claim_ids)
+        resp.status = falcon.HTTP_204
+
+
+class MessageItem(_MessageResource):
+    """`/v2/queues/{queue}/messages/{message_id}`."""
+
+    async def on_get(
+        self,
+        req: falcon.asgi.Request,
+        resp: falcon.asgi.Response,
+        queue: str,
+        message_id: str,
+    ) -> None:
+        """Get one message, whatever its state."""
+        detailed = self._requests.detailed(req)
+        found = await self._messages.get_many(req.context.caller.project, queue, [message_id])
+        self._responses.message(req, resp, queue, found, detailed=detailed)
+
+    async def on_delete(
+        self,
+        req: falcon.asgi.Request,
+        resp: falcon.asgi.Response,
+        queue: str,
+        message_id: str,
+    ) -> None:
+        """Delete one message, under its claim if it is claimed."""
+        claim_id = self._requests.claim_id(req)
+        project = req.context.caller.project
+        await self._messages.delete(project, queue, message_id, claim_id=claim_id)
+        resp.status = falcon.HTTP_204

@@ -1,0 +1,95 @@
+"""`/v2/queues` and below: queues, their statistics, and purging them."""
+
+from __future__ import annotations
+
+import falcon
+import falcon.asgi
+
+from queues.operations.queues import QueueOperations
+from transport.requests import RequestReader
+from transport.responses import ResponseWriter
+
+
+class _QueueResource:
+    """What the resources of this file are made with."""
+
+    def __init__(
+        self, queues: QueueOperations, requests: RequestReader, responses: ResponseWriter
+    ) -> None:
+        self._queues = queues
+        self._requests = requests
+        self._responses = responses
+
+
+class QueueCollection(_QueueResource):
+    """`/v2/queues`."""
+
+    async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        """List the queues of the project."""
+        query = self._requests.queue_query(req)
+        page = await self._queues.list(req.context.caller.project, query)
+        self._responses.queue_page(req, resp, page)
+
+
+class QueueItem(_QueueResource):
+    """`/v2/queues/{queue}`."""
+
+    async def on_put(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
+    ) -> None:
+        """Create the queue; an existing one stays as it is."""
+        metadata = await self._requests.metadata(req)
+        created = await self._queues.create(req.context.caller.project, queue, metadata)
+        self._responses.queue_created(resp, queue, created=created)
+
+    async def on_get(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
+    ) -> None:
+        """Show the metadata."""
+        metadata = await self._queues.describe(req.context.caller.project, queue)
+        self._responses.document(req, resp, metadata)
+
+    async def on_head(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
+    ) -> None:
+        """Say whether the queue exists."""
+        exists = await self._queues.exists(req.context.caller.project, queue)
+        resp.status = falcon.HTTP_200 if exists else falcon.HTTP_404
+
+    async def on_patch(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
+    ) -> None:
+        """Change the metadata."""
+        changes = await self._requests.changes(req)
+        metadata = await self._queues.update(req.context.caller.project, queue, changes)
+        self._responses.document(req, resp, metadata)
+
+    async def on_delete(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
+    ) -> None:
+        """Delete the queue and all in it."""
+        await self._queues.delete(req.context.caller.project, queue)
+        resp.status = falcon.HTTP_204
+
+
+class QueueStatistics(_QueueResource):
+    """`/v2/queues/{queue}/stats`."""
+
+    async def on_get(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
+    ) -> None:
+        """Count the messages by state."""
+        stats = await self._queues.stats(req.context.caller.project, queue)
+        self._responses.stats(req, resp, queue, stats)
+
+
+class QueuePurge(_QueueResource):
+    """`/v2/queues/{queue}/purge`."""
+
+    async def on_post(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
+    ) -> None:
+        """Remove all messages in every state."""
+        if await self._requests.purges_messages(req):
+            await self._queues.purge(req.context.caller.project, queue)
+        resp.status = falcon.HTTP_204

@@ -1,0 +1,109 @@
+"""What the service says of itself: versions, home document, API description."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any
+
+import falcon
+import falcon.asgi
+import msgspec
+
+from transport.responses import PREFIX
+
+_VERSIONS = {
+    "versions": [
+        {
+            "id": "2",
+            "status": "CURRENT",
+            "updated": "2014-9-24T04:06:47Z",
+            "media-types": [
+                {
+                    "base": "application/json",
+                    "type": "application/vnd.openstack.messaging-v2+json",
+                }
+            ],
+            "links": [{"href": "/v2/", "rel": "self"}],
+        }
+    ]
+}
+
+#: rel -> (path with its query template, methods). Paths and names are Zaqar's.
+_HOME: dict[str, tuple[str, tuple[str, ...]]] = {
+    "rel/queues": ("/queues{?marker,limit,detailed,name,with_count}", ("GET",)),
+    "rel/queue": ("/queues/{queue_name}", ("GET", "HEAD", "PUT", "DELETE", "PATCH")),
+    "rel/queue_stats": ("/queues/{queue_name}/stats", ("GET",)),
+    "rel/queue_purge": ("/queues/{queue_name}/purge", ("POST",)),
+    "rel/messages": (
+        "/queues/{queue_name}/messages{?marker,limit,echo,include_claimed,include_delayed}",
+        ("GET",),
+    ),
+    "rel/post_messages": ("/queues/{queue_name}/messages", ("POST",)),
+    "rel/messages_delete": ("/queues/{queue_name}/messages{?ids,pop}", ("DELETE",)),
+    "rel/message_get": ("/queues/{queue_name}/messages/{message_id}", ("GET",)),
+    "rel/message_delete": (
+        "/queues/{queue_name}/messages/{message_id}{?claim_id}",
+        ("DELETE",),
+    ),
+    "rel/claim": ("/queues/{queue_name}/claims/{claim_id}", ("GET",)),
+    "rel/post_claim": ("/queues/{queue_name}/claims{?limit}", ("POST",)),
+    "rel/patch_claim": ("/queues/{queue_name}/claims/{claim_id}", ("PATCH",)),
+    "rel/delete_claim": ("/queues/{queue_name}/claims/{claim_id}", ("DELETE",)),
+    "rel/ping": ("/ping", ("GET", "HEAD")),
+    "rel/health": ("/health", ("GET",)),
+}
+
+
+class Versions:
+    """`/`: the versions of the API, for anybody."""
+
+    def __init__(self) -> None:
+        """Render the answer, which never changes."""
+        self._body = msgspec.json.encode(_VERSIONS)
+
+    async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        """Answer 300 with the one version, as Zaqar does."""
+        resp.status = falcon.HTTP_300
+        resp.data = self._body
+
+
+class Home:
+    """`/v2/`: the home document (draft-nottingham-json-home-03)."""
+
+    def __init__(self) -> None:
+        """Render the answer, which never changes."""
+        document = {name: _home_entry(path, allow) for name, (path, allow) in _HOME.items()}
+        self._body = msgspec.json.encode({"resources": document})
+
+    async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        """Answer with what there is and how to call it."""
+        resp.content_type = "application/json-home"
+        resp.cache_control = ["max-age=86400"]
+        resp.data = self._body
+
+
+class Description:
+    """`/v2/openapi.json`: the OpenAPI 3.1 description of the service."""
+
+    def __init__(self) -> None:
+        """Read the description that comes with the package."""
+        self._body = resources.files("transport").joinpath("openapi.json").read_bytes()
+
+    async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        """Answer with the description."""
+        resp.data = self._body
+
+
+def _home_entry(path: str, allow: tuple[str, ...]) -> dict[str, Any]:
+    path, _, query = path.partition("{?")
+    names = [part.partition("}")[0] for part in path.split("{")[1:]]
+    names += query.rstrip("}").split(",") if query else []
+    hints: dict[str, Any] = {"allow": list(allow), "formats": {"application/json": {}}}
+    for method in ("POST", "PATCH"):
+        if method in allow:
+            hints[f"accept-{method.lower()}"] = ["application/json"]
+    return {
+        "href-template": f"{PREFIX}{path}" + (f"{{?{query}" if query else ""),
+        "href-vars": {name: f"param/{name}" for name in names},
+        "hints": hints,
+    }
