@@ -9,6 +9,8 @@ import falcon.asgi
 from queues.config import Settings
 from queues.operations import Operations
 from transport import errors
+from transport.headers import HeaderReader
+from transport.items import PREFIX
 from transport.middleware import Lifespan, RequestContext, RequestId
 from transport.requests import RequestReader
 from transport.resources.claims import ClaimCollection, ClaimItem
@@ -21,7 +23,7 @@ from transport.resources.queues import (
     QueueStatistics,
 )
 from transport.resources.root import Description, Home, Versions
-from transport.responses import PREFIX, ResponseWriter
+from transport.responses import ResponseWriter
 
 
 def create_app(
@@ -30,7 +32,7 @@ def create_app(
     """Return the application that serves `operations` over HTTP."""
     requests = RequestReader(settings)
     responses = ResponseWriter(checksums=settings.enable_checksum)
-    middleware: list[Any] = [RequestId(), RequestContext(requests), lifespan]
+    middleware: list[Any] = [RequestId(), RequestContext(HeaderReader(settings)), lifespan]
     app: falcon.asgi.App[Any, Any] = falcon.asgi.App(middleware=middleware)
     errors.install(app)
     for path, resource in _routes(operations, requests, responses).items():

@@ -20,6 +20,7 @@ from queues.model import Media
 
 JSON = "application/json"
 MSGPACK = "application/msgpack"
+MSGPACK_NAMES = (MSGPACK, "application/x-msgpack", "application/vnd.msgpack")
 
 T = TypeVar("T")
 
@@ -41,6 +42,14 @@ class Document(msgspec.Struct):
 
     data: bytes
     media: Media
+
+
+def named(content_type: str | None) -> Media:
+    """Return the encoding that a Content-Type names; JSON is what clients leave unsaid."""
+    if content_type is None or content_type == JSON:
+        return Media.JSON
+    name = content_type.partition(";")[0].strip().lower()
+    return Media.MSGPACK if name in MSGPACK_NAMES else Media.JSON
 
 
 def decode(document: Document, shape: type[T]) -> T:

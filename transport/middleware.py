@@ -14,20 +14,21 @@ import falcon.asgi
 from queues.clock import Clock
 from queues.operations.sweep import sweep_forever
 from queues.storage import Storage
-from transport.requests import RequestReader
+from transport import headers, requests
+from transport.headers import HeaderReader
 from transport.resources.root import Versions
 
 
 class RequestContext:
     """Checks the headers that every request must carry, in Zaqar's order.
 
-    Sets `req.context.media` and `req.context.caller`. Runs for matched routes only, before
+    Sets `media`, `caller` and `detailed` of `req.context`. Runs for matched routes only, before
     the method is looked up; the versions document needs no headers.
     """
 
-    def __init__(self, requests: RequestReader) -> None:
-        """Read headers with `requests`."""
-        self._requests = requests
+    def __init__(self, reader: HeaderReader) -> None:
+        """Read headers with `reader`."""
+        self._reader = reader
 
     async def process_resource(
         self,
@@ -42,11 +43,12 @@ class RequestContext:
         # SECURITY: an encoded slash would make one path segment out of two, or two of one.
         if b"%2f" in req.scope.get("raw_path", b"").lower():
             raise falcon.HTTPRouteNotFound
-        self._requests.check_content_type(req)
-        req.context.media = self._requests.accepted(req)
-        req.context.caller = self._requests.caller(req)
+        headers.check_content_type(req)
+        req.context.media = headers.accepted(req)
+        req.context.caller = self._reader.caller(req)
+        req.context.detailed = requests.detailed(req)
         if "queue" in params:
-            self._requests.check_queue(req.context.caller, params["queue"])
+            self._reader.check_queue(req.context.caller, params["queue"])
 
 
 class RequestId:

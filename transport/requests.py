@@ -1,12 +1,9 @@
-"""All reading of requests: headers, parameters and bodies become checked arguments."""
+"""All reading of parameters and bodies, which become checked arguments."""
 
 from __future__ import annotations
 
 import asyncio
-import re
-import uuid
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 import falcon
@@ -16,13 +13,7 @@ import msgspec
 from queues import patch
 from queues.config import Settings
 from queues.errors import InvalidRequest, MalformedBody
-from queues.limits import (
-    DEFAULT_PAGE,
-    MAX_IDEMPOTENCY_KEY_CHARS,
-    MAX_PROJECT_CHARS,
-    check_queue_name,
-)
-from queues.model import Media
+from queues.limits import DEFAULT_PAGE
 from queues.operations.messages import Draft, MessageQuery
 from queues.operations.queues import QueueQuery
 from transport import media
@@ -30,19 +21,10 @@ from transport.media import Document
 
 PATCH_MEDIA_TYPE = "application/openstack-messaging-v2.0-json-patch"
 
-_MSGPACK_NAMES = (media.MSGPACK, "application/x-msgpack", "application/vnd.msgpack")
 _QUEUE_PARAMETERS = ("marker", "limit", "detailed", "name", "with_count")
 _RESOURCE_TYPES = ("messages", "subscriptions")
-_KEY = re.compile(rf"[\x21-\x7e]{{1,{MAX_IDEMPOTENCY_KEY_CHARS}}}")
 
 T = TypeVar("T")
-
-
-class Caller(NamedTuple):
-    """Who sends the request."""
-
-    project: str
-    client_id: str
 
 
 class _Message(msgspec.Struct):
@@ -82,85 +64,8 @@ class RequestReader:
     """Reads requests under the limits of the settings."""
 
     def __init__(self, settings: Settings) -> None:
-        """Take caps and the rules for Client-ID from `settings`."""
+        """Take the caps from `settings`."""
         self._settings = settings
-        strict = settings.client_id_uuid_safe == "strict"
-        self._check_client_id = _uuid if strict else self._check_length
-
-    # -- headers ---------------------------------------------------------------------------
-
-    def accepted(self, req: falcon.asgi.Request) -> Media:
-        """Return the encoding of the answer that the client asks for; JSON when it may.
-
-        Raises: HTTPNotAcceptable when it accepts neither JSON nor MessagePack.
-        """
-        accept = req.get_header("Accept")
-        if accept is None or accept in {"*/*", media.JSON}:
-            return Media.JSON
-        preferred = req.client_prefers((media.JSON, "application/json-home", *_MSGPACK_NAMES))
-        if preferred is None:
-            raise falcon.HTTPNotAcceptable(
-                description=f"Accept must admit {media.JSON} or {media.MSGPACK}."
-            )
-        return Media.MSGPACK if preferred in _MSGPACK_NAMES else Media.JSON
-
-    def check_content_type(self, req: falcon.asgi.Request) -> None:
-        """Refuse HTML forms: what a plain `curl -d` sends is no JSON document by intent."""
-        kind = req.content_type
-        if kind is not None and kind.lower() == falcon.MEDIA_URLENCODED and req.content_length:
-            raise falcon.HTTPBadRequest(
-                title="Invalid Content-Type",
-                description=f"Content-Type must be {media.JSON} or {media.MSGPACK}.",
-            )
-
-    def caller(self, req: falcon.asgi.Request) -> Caller:
-        """Return who calls, from `Client-ID` and `X-Project-ID`.
-
-        Raises: HTTPBadRequest with Zaqar's titles when one is missing or malformed.
-        """
-        client_id = req.get_header("Client-ID")
-        if client_id is None:
-            raise falcon.HTTPBadRequest(
-                title="Missing header value",
-                description="The header Client-Id is required on every request.",
-            )
-        client_id = self._check_client_id(client_id)
-        project = req.get_header("X-Project-ID")
-        if project is None:
-            raise falcon.HTTPBadRequest(
-                title="Project-Id Missing",
-                description="The header X-Project-ID is required on every request.",
-            )
-        return Caller(_project(project), client_id)
-
-    def _check_length(self, text: str) -> str:
-        low, high = self._settings.min_length_client_id, self._settings.max_length_client_id
-        if not low <= len(text) <= high:
-            raise _wrong_client_id(
-                f"The header Client-Id must have {low} to {high} characters."
-            )
-        return text
-
-    def check_queue(self, caller: Caller, queue: str) -> None:
-        """Refuse queue names that cannot exist, and project ids that are too long."""
-        try:
-            check_queue_name("The queue name", queue)
-        except InvalidRequest as ex:
-            raise _wrong_queue(str(ex)) from ex
-        if len(caller.project) > MAX_PROJECT_CHARS:
-            raise _wrong_queue(f"X-Project-ID must not exceed {MAX_PROJECT_CHARS} characters.")
-
-    def idempotency_key(self, req: falcon.asgi.Request) -> str | None:
-        """Return the client's key for repeating this write safely, if any."""
-        key = req.get_header("Idempotency-Key")
-        if key is not None and not (
-            len(key) <= MAX_IDEMPOTENCY_KEY_CHARS and _KEY.fullmatch(key)
-        ):
-            raise InvalidRequest(
-                f"Idempotency-Key must be 1 to {MAX_IDEMPOTENCY_KEY_CHARS} visible ASCII "
-                "characters."
-            )
-        return key
 
     # -- parameters ------------------------------------------------------------------------
 
@@ -189,10 +94,6 @@ class RequestReader:
             include_delayed=_flag(req, "include_delayed"),
         )
 
-    def detailed(self, req: falcon.asgi.Request) -> bool:
-        """Say whether the client wants more than Zaqar's fields."""
-        return _flag(req, "detailed")
-
     def message_ids(self, req: falcon.asgi.Request) -> Sequence[str] | None:
         """Return the ids asked for, comma-separated or repeated, or None without any."""
         return req.get_param_as_list("ids")
@@ -218,8 +119,6 @@ class RequestReader:
     def claim_limit(self, req: falcon.asgi.Request) -> int:
         """Return how many messages are to be claimed."""
         return _limit(req, "limit")
-
-    # -- bodies ----------------------------------------------------------------------------
 
     async def metadata(self, req: falcon.asgi.Request) -> dict[str, Any]:
         """Return the metadata for a new queue; no body means none."""
@@ -287,7 +186,7 @@ class RequestReader:
             raise _too_large(req, cap_bytes)
         if len(data) < (req.content_length or 0):
             raise MalformedBody("The body is shorter than its Content-Length.")
-        return Document(data, _media(req.content_type))
+        return Document(data, media.named(req.content_type))
 
     async def _read(self, req: falcon.asgi.Request, cap_bytes: int) -> bytes:
         try:
@@ -298,6 +197,11 @@ class RequestReader:
             raise MalformedBody("The body did not arrive in time.") from ex
 
 
+def detailed(req: falcon.asgi.Request) -> bool:
+    """Say whether the client wants messages with more than Zaqar's keys."""
+    return _flag(req, "detailed")
+
+
 def _limit(req: falcon.asgi.Request, name: str) -> int:
     return req.get_param_as_int(name, default=DEFAULT_PAGE)
 
@@ -306,50 +210,10 @@ def _flag(req: falcon.asgi.Request, name: str) -> bool:
     return req.get_param_as_bool(name, default=False)
 
 
-def _media(content_type: str | None) -> Media:
-    if content_type is None or content_type == media.JSON:
-        return Media.JSON
-    name = content_type.partition(";")[0].strip().lower()
-    return Media.MSGPACK if name in _MSGPACK_NAMES else Media.JSON
-
-
 def _textual(metadata: dict[str, Any]) -> dict[str, Any]:
     """Return metadata as JSON carries it: MessagePack binary becomes base64 text."""
     plain: dict[str, Any] = msgspec.to_builtins(metadata)
     return plain
-
-
-@lru_cache(maxsize=4096)
-def _uuid(text: str) -> str:
-    """Return the canonical form, so that `echo` knows a client however it spells its id."""
-    try:
-        return str(uuid.UUID(text))
-    except ValueError as ex:
-        raise _wrong_client_id(
-            "The header Client-Id must be a UUID; this is a malformed hexadecimal UUID."
-        ) from ex
-
-
-def _project(text: str) -> str:
-    if not text:
-        raise falcon.HTTPBadRequest(
-            title="Empty project header not allowed",
-            description="The header X-Project-ID must not be empty.",
-        )
-    if text.isascii():
-        return text
-    try:
-        return text.encode("latin-1").decode()
-    except UnicodeDecodeError as ex:
-        raise _wrong_queue("X-Project-ID must be valid UTF-8.") from ex
-
-
-def _wrong_client_id(text: str) -> falcon.HTTPBadRequest:
-    return falcon.HTTPBadRequest(title="Wrong UUID value", description=text)
-
-
-def _wrong_queue(text: str) -> falcon.HTTPBadRequest:
-    return falcon.HTTPBadRequest(title="Invalid queue identification", description=text)
 
 
 def _too_large(req: falcon.asgi.Request, cap_bytes: int) -> InvalidRequest:

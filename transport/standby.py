@@ -3,83 +3,127 @@
 A worker may be started at a moment when the store is away: after a crash, by a rolling
 restart, or because both came up together. It then neither dies, which would make gunicorn
 give up or try again in a hot loop, nor lets clients hang: it answers 503 with `Retry-After`
-and tries to start the application again and again, with a pause. Wrong settings are found
+and starts the application anew after a pause, again and again. Wrong settings are found
 before that, by `transport.trial`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from queues.errors import StorageUnavailable
+from transport.errors import RETRY_AFTER_S
+
 Event = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Event]]
-Send = Callable[[Event], Awaitable[None]]
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
-_log = logging.getLogger("nusku.server")
-
+#: Pause between two attempts to start.
 RETRY_S = 1.0
+
+_log = logging.getLogger("nusku.server")
 
 _BODY = json.dumps(
     {
         "title": "Service temporarily unavailable",
-        "description": "The message store cannot be reached. Please try again in a few seconds.",
+        "description": "The store cannot be reached. Please retry in a few seconds.",
+        "code": StorageUnavailable.code,
     }
 ).encode()
 _HEADERS = [
     (b"content-type", b"application/json"),
     (b"content-length", str(len(_BODY)).encode()),
-    (b"retry-after", b"5"),
+    (b"retry-after", str(RETRY_AFTER_S).encode()),
 ]
 
 
-class StartFailed(Exception):
-    """The application did not start; the text is one line and says why."""
+class Standby:
+    """An ASGI application that stands in for another one until that has started."""
 
-    def __init__(self, reason: str, *, is_configuration: bool = False) -> None:
-        """Keep whether only a change of the configuration can help."""
-        super().__init__(reason)
-        self.is_configuration = is_configuration
+    def __init__(self, compose: Callable[[], App]) -> None:
+        """Serve what `compose` returns; it is called anew for each attempt to start."""
+        self._compose = compose
+        self._serving: App = _unavailable
+
+    def __call__(self, scope: Event, receive: Any, send: Any) -> Awaitable[None]:
+        """Handle the lifespan here, and pass everything else on."""
+        # PERF: no coroutine of its own around each request.
+        if scope["type"] == "lifespan":
+            return self._lifespan(scope, receive, send)
+        return self._serving(scope, receive, send)
+
+    async def _lifespan(self, scope: Event, receive: Any, send: Any) -> None:
+        await receive()
+        tried = asyncio.Event()
+        starting = asyncio.create_task(self._start(scope, tried))
+        await tried.wait()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await _stop(starting)
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _start(self, scope: Event, tried: asyncio.Event) -> Lifespan:
+        """Start the application, however many attempts it takes."""
+        while True:
+            app = self._compose()
+            lifespan = Lifespan(app, scope)
+            failure = await lifespan.start()
+            if failure is None:
+                _log.info("ready")
+                self._serving = app
+                tried.set()
+                return lifespan
+            _log.error("not ready, trying again in %g s: %s", RETRY_S, failure)
+            tried.set()
+            await asyncio.sleep(RETRY_S)
+
+
+async def _stop(starting: asyncio.Task[Lifespan]) -> None:
+    if not starting.done():
+        starting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        failure = await (await starting).stop()
+        if failure is not None:
+            _log.error("did not stop cleanly: %s", failure)
+
+
+async def _unavailable(scope: Event, receive: Any, send: Any) -> None:
+    head = {"type": "http.response.start", "status": 503, "headers": _HEADERS}
+    await send(head)
+    await send({"type": "http.response.body", "body": _BODY})
 
 
 class Lifespan:
     """Starts and stops an ASGI application."""
 
-    def __init__(self, app: App) -> None:
-        """Nothing is started yet."""
+    def __init__(self, app: App, scope: Event) -> None:
+        """Take the lifespan scope of the server; nothing is started yet."""
         self._app = app
-        self._to_app: asyncio.Queue[Event] = asyncio.Queue()
-        self._from_app: asyncio.Queue[Event] = asyncio.Queue()
-        self._task: asyncio.Task[None] | None = None
+        self._scope = scope
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._answers: asyncio.Queue[Event] = asyncio.Queue()
+        self._running: asyncio.Task[None] | None = None
 
-    async def start(self, state: dict[str, Any]) -> None:
-        """Return when the application is ready.
+    async def start(self) -> str | None:
+        """Return None once the application is ready, or one line on why it is not."""
+        self._running = asyncio.create_task(self._run())
+        return await self._ask("startup")
 
-        Raises: StartFailed.
-        """
-        scope = {
-            "type": "lifespan",
-            "asgi": {"version": "3.0", "spec_version": "2.0"},
-            "state": state,
-        }
-        self._task = asyncio.create_task(self._run(scope))
-        answer = await self._ask("lifespan.startup")
-        if answer["type"] != "lifespan.startup.complete":
-            raise _start_failed(answer.get("message", ""))
+    async def stop(self) -> str | None:
+        """Return None once the application has let go of everything, or why it has not."""
+        return await self._ask("shutdown")
 
-    async def stop(self) -> None:
-        """Return when the application has let go of everything."""
-        answer = await self._ask("lifespan.shutdown")
-        if answer["type"] != "lifespan.shutdown.complete":
-            _log.error("stopping failed: %s", _last_line(answer.get("message", "")))
+    async def _run(self) -> None:
+        await self._app(self._scope, self._events.get, self._answers.put)
 
-    async def _ask(self, event: str) -> Event:
-        await self._to_app.put({"type": event})
-        return await self._from_app.get()
-
-    async def _run(self, scope: Event) -> None:
-        await self._app(scope, self._to_app.get, self._from_app.put)
+    async def _ask(self, event: str) -> str | None:
+        await self._events.put({"type": f"lifespan.{event}"})
+        answer = await self._answers.get()
+        if answer["type"] == f"lifespan.{event}.complete":
+            return None
+        # Falcon gives the traceback, whose last line is the error.
+        return str(answer.get("message") or "no reason given").strip().splitlines()[-1]

@@ -6,6 +6,7 @@ import falcon
 import falcon.asgi
 
 from queues.operations.claims import ClaimOperations
+from transport import headers
 from transport.requests import RequestReader
 from transport.responses import ResponseWriter
 
@@ -28,7 +29,7 @@ class ClaimCollection(_ClaimResource):
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
     ) -> None:
         """Claim messages."""
-        key, limit = self._requests.idempotency_key(req), self._requests.claim_limit(req)
+        key, limit = headers.idempotency_key(req), self._requests.claim_limit(req)
         lease = await self._requests.lease(req, optional=True)
         claim = await self._claims.create(
             req.context.caller.project,
@@ -55,7 +56,7 @@ class ClaimItem(_ClaimResource):
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str, claim_id: str
     ) -> None:
         """Renew the claim."""
-        key = self._requests.idempotency_key(req)
+        key = headers.idempotency_key(req)
         lease = await self._requests.lease(req, optional=False)
         await self._claims.renew(
             req.context.caller.project,

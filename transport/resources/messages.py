@@ -6,6 +6,7 @@ import falcon
 import falcon.asgi
 
 from queues.operations.messages import MessageOperations
+from transport import headers
 from transport.requests import RequestReader
 from transport.responses import ResponseWriter
 
@@ -29,7 +30,7 @@ class MessageCollection(_MessageResource):
     ) -> None:
         """Post messages."""
         caller = req.context.caller
-        key = self._requests.idempotency_key(req)
+        key = headers.idempotency_key(req)
         posted = await self._requests.messages(req)
         message_ids = await self._messages.post(
             caller.project,
@@ -51,18 +52,16 @@ class MessageCollection(_MessageResource):
         else:
             project = req.context.caller.project
             found = await self._messages.get_many(project, queue, message_ids)
-            detailed = self._requests.detailed(req)
-            self._responses.messages(req, resp, queue, found, detailed=detailed)
+            self._responses.messages(req, resp, queue, found)
 
     async def _list(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
     ) -> None:
         caller, query = req.context.caller, self._requests.message_query(req)
-        detailed = self._requests.detailed(req)
         page = await self._messages.list(
             caller.project, queue, query, client_id=caller.client_id
         )
-        self._responses.message_page(req, resp, queue, page, detailed=detailed)
+        self._responses.message_page(req, resp, queue, page)
 
     async def on_delete(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
@@ -91,9 +90,8 @@ class MessageItem(_MessageResource):
         message_id: str,
     ) -> None:
         """Get one message, whatever its state."""
-        detailed = self._requests.detailed(req)
         found = await self._messages.get_many(req.context.caller.project, queue, [message_id])
-        self._responses.message(req, resp, queue, found, detailed=detailed)
+        self._responses.message(req, resp, queue, found)
 
     async def on_delete(
         self,

@@ -9,7 +9,7 @@ import falcon
 import falcon.asgi
 import msgspec
 
-from transport.responses import PREFIX
+from transport.items import PREFIX
 
 _VERSIONS = {
     "versions": [

@@ -1,0 +1,144 @@
+"""All reading of headers: encodings, who calls, and the key for repeating safely."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from functools import lru_cache
+from typing import NamedTuple
+
+import falcon
+import falcon.asgi
+
+from queues.config import Settings
+from queues.errors import InvalidRequest
+from queues.limits import MAX_IDEMPOTENCY_KEY_CHARS, MAX_PROJECT_CHARS, check_queue_name
+from queues.model import Media
+from transport import media
+
+_ACCEPTABLE = (media.JSON, "application/json-home", *media.MSGPACK_NAMES)
+_KEY = re.compile(rf"[\x21-\x7e]{{1,{MAX_IDEMPOTENCY_KEY_CHARS}}}")
+
+
+class Caller(NamedTuple):
+    """Who sends the request."""
+
+    project: str
+    client_id: str
+
+
+class HeaderReader:
+    """Reads headers under the rules of the settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Take the rules for Client-ID from `settings`."""
+        self._settings = settings
+        strict = settings.client_id_uuid_safe == "strict"
+        self._check_client_id = _uuid if strict else self._check_length
+
+    def caller(self, req: falcon.asgi.Request) -> Caller:
+        """Return who calls, from `Client-ID` and `X-Project-ID`.
+
+        Raises: HTTPBadRequest with Zaqar's titles when one is missing or malformed.
+        """
+        client_id = req.get_header("Client-ID")
+        if client_id is None:
+            raise falcon.HTTPBadRequest(
+                title="Missing header value",
+                description="The header Client-Id is required on every request.",
+            )
+        client_id = self._check_client_id(client_id)
+        project = req.get_header("X-Project-ID")
+        if project is None:
+            raise falcon.HTTPBadRequest(
+                title="Project-Id Missing",
+                description="The header X-Project-ID is required on every request.",
+            )
+        return Caller(_project(project), client_id)
+
+    def _check_length(self, text: str) -> str:
+        low, high = self._settings.min_length_client_id, self._settings.max_length_client_id
+        if not low <= len(text) <= high:
+            raise _wrong_client_id(
+                f"The header Client-Id must have {low} to {high} characters."
+            )
+        return text
+
+    def check_queue(self, caller: Caller, queue: str) -> None:
+        """Refuse queue names that cannot exist, and project ids that are too long."""
+        try:
+            check_queue_name("The queue name", queue)
+        except InvalidRequest as ex:
+            raise _wrong_queue(str(ex)) from ex
+        if len(caller.project) > MAX_PROJECT_CHARS:
+            raise _wrong_queue(f"X-Project-ID must not exceed {MAX_PROJECT_CHARS} characters.")
+
+
+@lru_cache(maxsize=4096)
+def _uuid(text: str) -> str:
+    """Return the canonical form, so that `echo` knows a client however it spells its id."""
+    try:
+        return str(uuid.UUID(text))
+    except ValueError as ex:
+        raise _wrong_client_id(
+            "The header Client-Id must be a UUID; this is a malformed hexadecimal UUID."
+        ) from ex
+
+
+def _project(text: str) -> str:
+    if not text:
+        raise falcon.HTTPBadRequest(
+            title="Empty project header not allowed",
+            description="The header X-Project-ID must not be empty.",
+        )
+    if text.isascii():
+        return text
+    try:
+        return text.encode("latin-1").decode()
+    except UnicodeDecodeError as ex:
+        raise _wrong_queue("X-Project-ID must be valid UTF-8.") from ex
+
+
+def _wrong_client_id(text: str) -> falcon.HTTPBadRequest:
+    return falcon.HTTPBadRequest(title="Wrong UUID value", description=text)
+
+
+def _wrong_queue(text: str) -> falcon.HTTPBadRequest:
+    return falcon.HTTPBadRequest(title="Invalid queue identification", description=text)
+
+
+def idempotency_key(req: falcon.asgi.Request) -> str | None:
+    """Return the client's key for repeating this write safely, if any."""
+    key = req.get_header("Idempotency-Key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise InvalidRequest(
+            f"Idempotency-Key must be 1 to {MAX_IDEMPOTENCY_KEY_CHARS} visible ASCII "
+            "characters."
+        )
+    return key
+
+
+def accepted(req: falcon.asgi.Request) -> Media:
+    """Return the encoding of the answer that the client asks for; JSON when it may.
+
+    Raises: HTTPNotAcceptable when it accepts neither JSON nor MessagePack.
+    """
+    accept = req.get_header("Accept")
+    if accept is None or accept in {"*/*", media.JSON}:
+        return Media.JSON
+    preferred = req.client_prefers(_ACCEPTABLE)
+    if preferred is None:
+        raise falcon.HTTPNotAcceptable(
+            description=f"Accept must admit {media.JSON} or {media.MSGPACK}."
+        )
+    return Media.MSGPACK if preferred in media.MSGPACK_NAMES else Media.JSON
+
+
+def check_content_type(req: falcon.asgi.Request) -> None:
+    """Refuse HTML forms: what a plain `curl -d` sends is no JSON document by intent."""
+    kind = req.content_type
+    if kind is not None and kind.lower() == falcon.MEDIA_URLENCODED and req.content_length:
+        raise falcon.HTTPBadRequest(
+            title="Invalid Content-Type",
+            description=f"Content-Type must be {media.JSON} or {media.MSGPACK}.",
+        )

@@ -1,0 +1,114 @@
+"""The worker process: uvicorn under gunicorn, and how it lets go when it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from types import FrameType
+from typing import Any
+
+from gunicorn.arbiter import Arbiter
+from uvicorn.config import Config
+from uvicorn.server import Server
+from uvicorn_worker import UvicornWorker
+
+from transport.connection import Connection
+
+#: Signals that gunicorn sends to a worker to end it.
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+#: Gunicorn kills this long after a worker should have cut off the last request.
+KILL_AFTER_S = 5
+
+#: For so long a stopping worker answers new requests, each with `Connection: close`.
+FAREWELL_S = 0.5
+
+_log = logging.getLogger("nusku.server")
+
+
+class DrainingServer(Server):
+    """A uvicorn server that stops without dropping a request.
+
+    For a moment it goes on to answer, so that clients with a connection at hand learn that
+    it ends instead of writing into a closed one; then it waits for requests in flight for
+    `drain_s` seconds at the most, and cuts off the rest.
+    """
+
+    def __init__(self, config: Config, *, drain_s: float, master_pid: int) -> None:
+        """Stop by itself, too, when `master_pid` is no longer the parent."""
+        super().__init__(config)
+        self._drain_s = drain_s
+        self._master_pid = master_pid
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop; a second SIGINT stops at once."""
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Say whether it is time to stop."""
+        if os.getppid() != self._master_pid and not self.should_exit:
+            _log.error("the master process is gone, so this worker stops")
+            return True
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let go of connections, requests and the application, in this order."""
+        await self._bid_farewell()
+        cut_off = asyncio.get_running_loop().call_later(self._drain_s, self._cut_off)
+        await super().shutdown(sockets)
+        cut_off.cancel()
+
+    async def _bid_farewell(self) -> None:
+        state, loop = self.server_state, asyncio.get_running_loop()
+        state.default_headers = [*state.default_headers, (b"connection", b"close")]
+        deadline = loop.time() + min(FAREWELL_S, self._drain_s)
+        while state.connections and loop.time() < deadline and not self.force_exit:
+            await asyncio.sleep(0.02)
+
+    def _cut_off(self) -> None:
+        unfinished = list(self.server_state.connections)
+        _log.warning("%d requests took too long and were cut off", len(unfinished))
+        for connection in unfinished:
+            connection.transport.abort()
+
+
+class Worker(UvicornWorker):
+    """Gunicorn's handle on one server process."""
+
+    CONFIG_KWARGS: dict[str, Any] = {  # noqa: RUF012 (declared so by the base class)
+        "loop": "uvloop",
+        "http": Connection,
+        "ws": "none",
+        "lifespan": "on",
+        "access_log": False,
+        "proxy_headers": False,
+        "server_header": False,
+    }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Called before the fork."""
+        super().__init__(*args, **kwargs)
+        # The base class gives uvicorn handlers of its own; see transport/logs.py.
+        self.log.setup(self.cfg)
+
+    def init_signals(self) -> None:
+        """Take signals again, which `transport.server.Master` holds back around the fork."""
+        super().init_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+
+    async def _serve(self) -> None:
+        self.config.app = self.wsgi
+        drain_s = max(self.cfg.graceful_timeout - KILL_AFTER_S, 1)
+        server = DrainingServer(self.config, drain_s=drain_s, master_pid=self.ppid)
+        # Gunicorn passes its own SIGINT on as SIGQUIT.
+        asyncio.get_running_loop().add_signal_handler(
+            signal.SIGQUIT, server.handle_exit, signal.SIGQUIT, None
+        )
+        await server.serve(sockets=self.sockets)
+        if not server.started:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
