@@ -93,8 +93,11 @@ class Master(Arbiter):
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
-    def stop(self, graceful: bool = True) -> None:
-        """Drain and end all workers."""
+    def handle_int(self) -> None:
+        """Drain on SIGINT, as on SIGTERM; a second one is for the impatient."""
+        self.handle_term()
+
+    def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
+        """Drain, end all workers, and leave with SystemExit."""
         _log.info("stopping: requests in flight may finish")
-        super().stop(graceful)
-        _log.info("stopped")
+        super().halt(reason, exit_status)

@@ -49,12 +49,12 @@ class Standby:
         self._compose = compose
         self._serving: App = _unavailable
 
-    def __call__(self, scope: Event, receive: Any, send: Any) -> Awaitable[None]:
+    async def __call__(self, scope: Event, receive: Any, send: Any) -> None:
         """Handle the lifespan here, and pass everything else on."""
-        # PERF: no coroutine of its own around each request.
         if scope["type"] == "lifespan":
-            return self._lifespan(scope, receive, send)
-        return self._serving(scope, receive, send)
+            await self._lifespan(scope, receive, send)
+        else:
+            await self._serving(scope, receive, send)
 
     async def _lifespan(self, scope: Event, receive: Any, send: Any) -> None:
         await receive()

@@ -46,7 +46,7 @@ class DrainingServer(Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop; a second SIGINT stops at once."""
-        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.force_exit = self.force_exit or (self.should_exit and sig == signal.SIGINT)
         self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:
@@ -67,7 +67,8 @@ class DrainingServer(Server):
         state, loop = self.server_state, asyncio.get_running_loop()
         state.default_headers = [*state.default_headers, (b"connection", b"close")]
         deadline = loop.time() + min(FAREWELL_S, self._drain_s)
-        while state.connections and loop.time() < deadline and not self.force_exit:
+        # Uvicorn tells nobody when the last connection ends.
+        while state.connections and loop.time() < deadline and not self.force_exit:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
     def _cut_off(self) -> None:
@@ -91,7 +92,7 @@ class Worker(UvicornWorker):
     }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Called before the fork."""
+        """Prepare, before the fork."""
         super().__init__(*args, **kwargs)
         # The base class gives uvicorn handlers of its own; see transport/logs.py.
         self.log.setup(self.cfg)
