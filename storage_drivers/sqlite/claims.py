@@ -1,0 +1,239 @@
+"""Claims in SQLite: a lease is three columns of the messages under it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from queues.errors import ClaimLost, QueueChanged
+from queues.model import Claim, DeadLetterPolicy, Idempotency, Message
+from queues.storage import DEAD_LETTERS_PER_CLAIM, ClaimStore
+from storage_drivers.sqlite.codec import pack_claim_id, to_message
+from storage_drivers.sqlite.dead_letters import bury
+from storage_drivers.sqlite.idempotency import recall, remember
+from storage_drivers.sqlite.lane import Lane
+from storage_drivers.sqlite.layout import statements
+from storage_drivers.sqlite.places import Place, locate
+from storage_drivers.sqlite.sweep import UNTIDY, Untidy, tidy_first, write_tidily
+from storage_drivers.sqlite.writer import Transaction
+
+_SQL = statements("claims")
+_MESSAGES = statements("messages")
+
+
+class Lease(NamedTuple):
+    """What a claim or a renewal does to a message."""
+
+    claim_id: str
+    lease_ms: int
+    grace_ms: int
+    now_ms: int
+
+    @property
+    def ends_ms(self) -> int:
+        """When the lease ends."""
+        return self.now_ms + self.lease_ms
+
+    def extended(self) -> tuple[int, int]:
+        """Return `ttl_s` and `expires_ms` of a message that would expire before the lease."""
+        return (self.lease_ms + self.grace_ms) // 1000, self.ends_ms + self.grace_ms
+
+    def apply(self, message: Message) -> Message:
+        """Return the ready message as it is under the lease."""
+        ttl_s, expires_ms = message.ttl_s, message.expires_ms
+        if expires_ms < self.ends_ms:
+            ttl_s, expires_ms = self.extended()
+        return message._replace(
+            ttl_s=ttl_s,
+            expires_ms=expires_ms,
+            claim_id=self.claim_id,
+            claim_count=message.claim_count + 1,
+            visible_ms=self.ends_ms,
+        )
+
+
+class Claims(ClaimStore):
+    """The contract's view on claims."""
+
+    def __init__(self, writer: Lane[Transaction], readers: Lane[sqlite3.Connection]) -> None:
+        self._writer = writer
+        self._readers = readers
+
+    async def claim(
+        self,
+        project: str,
+        queue: str,
+        *,
+        claim_id: str,
+        limit: int,
+        lease_ms: int,
+        grace_ms: int,
+        dead_letter: DeadLetterPolicy | None,
+        queue_version: int,
+        idempotency: Idempotency | None,
+        now_ms: int,
+    ) -> Claim | None:
+        """See the contract."""
+        lease = Lease(claim_id, lease_ms, grace_ms, now_ms)
+        return await write_tidily(
+            self._writer,
+            lambda transaction: _claim(
+                transaction,
+                project,
+                queue,
+                lease,
+                limit,
+                dead_letter,
+                queue_version,
+                idempotency,
+            ),
+        )
+
+    async def get(
+        self, project: str, queue: str, claim_id: str, *, now_ms: int
+    ) -> Claim | None:
+        """See the contract."""
+        return await self._readers.run(
+            lambda connection: _get(connection, project, queue, claim_id, now_ms)
+        )
+
+    async def renew(
+        self,
+        project: str,
+        queue: str,
+        claim_id: str,
+        *,
+        lease_ms: int,
+        grace_ms: int,
+        idempotency: Idempotency | None,
+        now_ms: int,
+    ) -> None:
+        """See the contract."""
+        lease = Lease(claim_id, lease_ms, grace_ms, now_ms)
+        await self._writer.run(
+            lambda transaction: _renew(transaction, project, queue, lease, idempotency)
+        )
+
+    async def release(self, project: str, queue: str, claim_id: str, *, now_ms: int) -> None:
+        """See the contract."""
+        await self._writer.run(
+            lambda transaction: _release(transaction, project, queue, claim_id)
+        )
+
+
+def _claim(
+    transaction: Transaction,
+    project: str,
+    queue: str,
+    lease: Lease,
+    limit: int,
+    dead_letter: DeadLetterPolicy | None,
+    queue_version: int,
+    idempotency: Idempotency | None,
+) -> Claim | Literal[Untidy.UNTIDY] | None:
+    place = locate(transaction, project, queue)
+    if place is not None:
+        first_id = recall(transaction, place.queue_id, idempotency, lease.now_ms)
+        if first_id is not None:
+            return _load(transaction, place, first_id, lease.now_ms)
+    if place is None or place.version != queue_version:
+        raise QueueChanged("the queue is at another version")
+    if tidy_first(transaction, place, lease.now_ms):
+        return UNTIDY
+    ready, dead = _pick(transaction, place.bucket_id, limit, dead_letter, lease.now_ms)
+    if dead_letter is not None and dead:
+        bury(transaction, project, queue, dead, dead_letter, lease.now_ms)
+    if not ready:
+        return None
+    remember(transaction, place.queue_id, idempotency, lease.claim_id, lease.now_ms)
+    return _lease(transaction, ready, lease)
+
+
+def _pick(
+    transaction: Transaction,
+    bucket_id: int,
+    limit: int,
+    dead_letter: DeadLetterPolicy | None,
+    now_ms: int,
+) -> tuple[list[Message], list[tuple[int, int]]]:
+    """Return ready messages to lease, and those to bury as (seq, claim_count)."""
+    ready: list[Message] = []
+    dead: list[tuple[int, int]] = []
+    most = limit if dead_letter is None else limit + DEAD_LETTERS_PER_CLAIM
+    for row in transaction.execute(_MESSAGES["ready"], (bucket_id, now_ms, most)):
+        message = to_message(row, now_ms)
+        if dead_letter is not None and message.claim_count >= dead_letter.max_claims:
+            dead.append((message.seq, message.claim_count))
+        else:
+            ready.append(message)
+        if len(ready) == limit or len(dead) == DEAD_LETTERS_PER_CLAIM:
+            break
+    return ready, dead
+
+
+def _lease(transaction: Transaction, ready: Iterable[Message], lease: Lease) -> Claim:
+    leased = [lease.apply(message) for message in ready]
+    end_ms, packed = lease.ends_ms, pack_claim_id(lease.claim_id)
+    transaction.executemany(
+        _SQL["lease"], [(packed, end_ms, lease.lease_ms, message.seq) for message in leased]
+    )
+    _extend(transaction, ((m.seq, m.expires_ms) for m in ready), lease)
+    return Claim(lease.claim_id, lease.lease_ms, lease.now_ms, leased)
+
+
+def _extend(
+    transaction: Transaction, messages: Iterable[tuple[int, int]], lease: Lease
+) -> None:
+    """Let no message, given as (seq, expires_ms), expire before the lease ends."""
+    extended, end_ms = lease.extended(), lease.ends_ms
+    rows = [(*extended, seq) for seq, expires_ms in messages if expires_ms < end_ms]
+    if rows:
+        transaction.executemany(_SQL["extend"], rows)
+
+
+def _get(
+    connection: sqlite3.Connection, project: str, queue: str, claim_id: str, now_ms: int
+) -> Claim | None:
+    place = locate(connection, project, queue)
+    return None if place is None else _load(connection, place, claim_id, now_ms)
+
+
+def _load(
+    connection: sqlite3.Connection | Transaction, place: Place, claim_id: str, now_ms: int
+) -> Claim | None:
+    arguments = (place.bucket_id, pack_claim_id(claim_id), now_ms)
+    rows = connection.execute(_SQL["get"], arguments).fetchall()
+    if not rows:
+        return None
+    messages = [to_message(row[:-1], now_ms) for row in rows]
+    lease_ms = rows[0][-1]
+    return Claim(claim_id, lease_ms, messages[0].visible_ms - lease_ms, messages)
+
+
+def _renew(
+    transaction: Transaction,
+    project: str,
+    queue: str,
+    lease: Lease,
+    idempotency: Idempotency | None,
+) -> None:
+    place = locate(transaction, project, queue)
+    if place is None:
+        raise ClaimLost("the claim holds no message any more")
+    if recall(transaction, place.queue_id, idempotency, lease.now_ms) is not None:
+        return
+    arguments = (place.bucket_id, pack_claim_id(lease.claim_id), lease.now_ms)
+    held = transaction.execute(_SQL["held"], arguments).fetchall()
+    if not held:
+        raise ClaimLost("the claim holds no message any more")
+    end_ms = lease.ends_ms
+    transaction.executemany(_SQL["renew"], [(end_ms, lease.lease_ms, seq) for seq, _ in held])
+    _extend(transaction, held, lease)
+    remember(transaction, place.queue_id, idempotency, "", lease.now_ms)
+
+
+def _release(transaction: Transaction, project: str, queue: str, claim_id: str) -> None:
+    place = locate(transaction, project, queue)
+    if place is not None:
+        transaction.execute(_SQL["release"], (place.bucket_id, pack_claim_id(claim_id)))

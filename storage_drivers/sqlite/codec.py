@@ -1,0 +1,111 @@
+"""Rows to model objects and back. Names and ids are stored as bytes, as short as may be."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from queues.model import DeadLetter, DeadLetterReason, Media, Message, NewMessage, Queue
+from storage_drivers.sqlite.layout import DELAYED, READY
+
+Row = tuple[Any, ...]
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
+_HEX = re.compile(r"(?:[0-9a-f]{2})+", re.ASCII)
+_MEDIA = tuple(Media)
+
+
+def pack_name(name: str) -> bytes:
+    """Return a name as UTF-8, whose order is that of code points; surrogates are kept."""
+    return name.encode("utf-8", "surrogatepass")
+
+
+@lru_cache(maxsize=4096)
+def pack_client_id(client_id: str) -> bytes:
+    """Return 16 bytes for a canonical UUID, else the text, which is never 16 bytes long."""
+    if _UUID.fullmatch(client_id):
+        return bytes.fromhex(client_id.replace("-", ""))
+    text = pack_name(client_id)
+    return text + b"\xff" if len(text) == 16 else text
+
+
+def pack_claim_id(claim_id: str) -> bytes:
+    """Return a NUL and the bytes of a hexadecimal id, else the text."""
+    if _HEX.fullmatch(claim_id):
+        return b"\0" + bytes.fromhex(claim_id)
+    return pack_name(claim_id)
+
+
+def unpack_claim_id(packed: bytes) -> str:
+    """Return the claim id that `pack_claim_id` packed."""
+    return packed[1:].hex() if packed[:1] == b"\0" else packed.decode("utf-8", "surrogatepass")
+
+
+def to_queue(row: Row) -> Queue:
+    """Return the queue in a row of `queues.get` or `queues.list`."""
+    name, metadata, version, created_ms = row
+    return Queue(name.decode("utf-8", "surrogatepass"), metadata, version, created_ms)
+
+
+def to_message(row: Row, now_ms: int) -> Message:
+    """Return the message in a row as it stands at `now_ms`."""
+    seq, posted_ms, ttl_s, expires_ms, body, media, claim, count, visible_ms, dead = row
+    claim_id = None
+    if visible_ms is None or visible_ms <= now_ms:
+        visible_ms = 0
+    elif claim is not None:
+        claim_id = unpack_claim_id(claim)
+    return Message(
+        seq,
+        posted_ms,
+        ttl_s,
+        expires_ms,
+        body,
+        _MEDIA[media],
+        claim_id,
+        count,
+        visible_ms,
+        None if dead is None else unpack_dead_letter(dead),
+    )
+
+
+def new_row(seq: int, bucket_id: int, message: NewMessage, now_ms: int) -> Row:
+    """Return the arguments of `messages.insert`."""
+    body, media, ttl_s, delay_ms, client_id = message
+    return (
+        seq,
+        bucket_id,
+        DELAYED if delay_ms > 0 else READY,
+        now_ms + delay_ms if delay_ms > 0 else None,
+        now_ms + ttl_s * 1000,
+        now_ms,
+        ttl_s,
+        int(media),
+        pack_client_id(client_id),
+        body,
+    )
+
+
+def pack_dead_letter(origin: DeadLetter) -> str:
+    """Return the origin of a dead letter as a JSON array."""
+    return json.dumps(origin, separators=(",", ":"))
+
+
+def unpack_dead_letter(text: str) -> DeadLetter:
+    """Return the origin that `pack_dead_letter` wrote."""
+    queue, seq, reason, claim_count, moved_ms = json.loads(text)
+    return DeadLetter(queue, seq, DeadLetterReason(reason), claim_count, moved_ms)
+
+
+def pack_sequences(seqs: Sequence[int]) -> str:
+    """Return the answer of a post as a JSON array."""
+    return json.dumps(seqs, separators=(",", ":"))
+
+
+def unpack_sequences(text: str) -> Sequence[int]:
+    """Return the sequences that `pack_sequences` wrote."""
+    seqs: list[int] = json.loads(text)
+    return seqs

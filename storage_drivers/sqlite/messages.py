@@ -1,0 +1,202 @@
+"""Messages outside of claims in SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from typing import Literal
+
+from queues.errors import QueueChanged
+from queues.model import Idempotency, Message, MessagePage, NewMessage, Refusal
+from queues.storage import MessageStore
+from storage_drivers.sqlite.codec import (
+    new_row,
+    pack_claim_id,
+    pack_sequences,
+    to_message,
+    unpack_sequences,
+)
+from storage_drivers.sqlite.idempotency import recall, remember
+from storage_drivers.sqlite.lane import Lane
+from storage_drivers.sqlite.layout import statements
+from storage_drivers.sqlite.listing import Listing, read_page
+from storage_drivers.sqlite.places import locate
+from storage_drivers.sqlite.sweep import (
+    UNTIDY,
+    Untidy,
+    read_tidily,
+    tidy_first,
+    tidy_queue,
+    write_tidily,
+)
+from storage_drivers.sqlite.writer import Transaction
+
+_SQL = statements("messages")
+
+
+class Messages(MessageStore):
+    """The contract's view on messages."""
+
+    def __init__(self, writer: Lane[Transaction], readers: Lane[sqlite3.Connection]) -> None:
+        self._writer = writer
+        self._readers = readers
+
+    async def post(
+        self,
+        project: str,
+        queue: str,
+        messages: Sequence[NewMessage],
+        *,
+        queue_version: int,
+        idempotency: Idempotency | None,
+        now_ms: int,
+    ) -> Sequence[int]:
+        """See the contract."""
+        return await self._writer.run(
+            lambda transaction: _post(
+                transaction, project, queue, messages, queue_version, idempotency, now_ms
+            )
+        )
+
+    async def list(
+        self,
+        project: str,
+        queue: str,
+        *,
+        after_seq: int,
+        limit: int,
+        include_claimed: bool,
+        include_delayed: bool,
+        exclude_client_id: str | None,
+        now_ms: int,
+    ) -> MessagePage:
+        """See the contract."""
+        listing = Listing(
+            after_seq, limit, include_claimed, include_delayed, exclude_client_id, now_ms
+        )
+        return await read_tidily(
+            self._readers,
+            self._writer,
+            partial(read_page, project=project, queue=queue, listing=listing),
+            partial(tidy_queue, project=project, queue=queue, now_ms=now_ms),
+        )
+
+    async def get(
+        self, project: str, queue: str, seqs: Sequence[int], *, now_ms: int
+    ) -> Sequence[Message]:
+        """See the contract."""
+        return await self._readers.run(
+            lambda connection: _get(connection, project, queue, seqs, now_ms)
+        )
+
+    async def delete(
+        self,
+        project: str,
+        queue: str,
+        seqs: Sequence[int],
+        *,
+        claim_ids: Collection[str] | None,
+        now_ms: int,
+    ) -> Mapping[int, Refusal]:
+        """See the contract."""
+        return await self._writer.run(
+            lambda transaction: _delete(transaction, project, queue, seqs, claim_ids, now_ms)
+        )
+
+    async def pop(
+        self, project: str, queue: str, *, limit: int, now_ms: int
+    ) -> Sequence[Message]:
+        """See the contract."""
+        return await write_tidily(
+            self._writer, lambda transaction: _pop(transaction, project, queue, limit, now_ms)
+        )
+
+
+def _post(
+    transaction: Transaction,
+    project: str,
+    queue: str,
+    messages: Sequence[NewMessage],
+    queue_version: int,
+    idempotency: Idempotency | None,
+    now_ms: int,
+) -> Sequence[int]:
+    place = locate(transaction, project, queue)
+    if place is not None:
+        answer = recall(transaction, place.queue_id, idempotency, now_ms)
+        if answer is not None:
+            return unpack_sequences(answer)
+    if place is None or place.version != queue_version:
+        raise QueueChanged("the queue is at another version")
+    seqs = list(transaction.next_sequences(len(messages), now_ms))
+    rows = [
+        new_row(seq, place.bucket_id, message, now_ms)
+        for seq, message in zip(seqs, messages, strict=True)
+    ]
+    transaction.executemany(_SQL["insert"], rows)
+    if idempotency is not None:
+        remember(transaction, place.queue_id, idempotency, pack_sequences(seqs), now_ms)
+    return seqs
+
+
+def _get(
+    connection: sqlite3.Connection, project: str, queue: str, seqs: Sequence[int], now_ms: int
+) -> Sequence[Message]:
+    place = locate(connection, project, queue)
+    if place is None:
+        return []
+    return [
+        to_message(row, now_ms)
+        for seq in seqs
+        for row in connection.execute(_SQL["get"], (seq, place.bucket_id, now_ms))
+    ]
+
+
+def _delete(
+    transaction: Transaction,
+    project: str,
+    queue: str,
+    seqs: Sequence[int],
+    claim_ids: Collection[str] | None,
+    now_ms: int,
+) -> Mapping[int, Refusal]:
+    place = locate(transaction, project, queue)
+    if place is None:
+        return {}
+    packed = None if claim_ids is None else {pack_claim_id(claim_id) for claim_id in claim_ids}
+    refused: dict[int, Refusal] = {}
+    allowed: list[tuple[int]] = []
+    for seq in seqs:
+        arguments = (seq, place.bucket_id, now_ms)
+        for claim_id, visible_ms in transaction.execute(_SQL["state"], arguments):
+            holder = claim_id if visible_ms is not None and visible_ms > now_ms else None
+            refusal = _refusal(holder, packed)
+            if refusal is None:
+                allowed.append((seq,))
+            else:
+                refused[seq] = refusal
+    transaction.executemany(_SQL["delete"], allowed)
+    return refused
+
+
+def _refusal(holder: bytes | None, claim_ids: Collection[bytes] | None) -> Refusal | None:
+    """Say why a message may not be deleted; `holder` is the live claim on it, if any."""
+    if claim_ids is None or holder in claim_ids:
+        return None
+    if holder is not None:
+        return Refusal.CLAIMED
+    return Refusal.NOT_CLAIMED if claim_ids else None
+
+
+def _pop(
+    transaction: Transaction, project: str, queue: str, limit: int, now_ms: int
+) -> Sequence[Message] | Literal[Untidy.UNTIDY]:
+    place = locate(transaction, project, queue)
+    if place is None:
+        return []
+    if tidy_first(transaction, place, now_ms):
+        return UNTIDY
+    rows = transaction.execute(_SQL["ready"], (place.bucket_id, now_ms, limit)).fetchall()
+    transaction.executemany(_SQL["delete"], [(row[0],) for row in rows])
+    return [to_message(row, now_ms) for row in rows]

@@ -1,0 +1,32 @@
+-- Statements on claims. {message} stands for the columns that make a message, see layout.py.
+
+-- name: lease (claim_id, visible_ms, lease_ms, seq)
+UPDATE messages
+SET state = 2, claim_id = ?, visible_ms = ?, lease_ms = ?, claim_count = claim_count + 1
+WHERE seq = ?;
+
+-- name: extend (ttl_s, expires_ms, seq)
+UPDATE messages SET ttl_s = ?, expires_ms = ? WHERE seq = ?;
+
+-- name: get (bucket_id, claim_id, now_ms)
+-- Returns the messages under the live lease, and its length.
+SELECT {message}, lease_ms FROM messages
+WHERE bucket_id = ? AND claim_id = ? AND visible_ms > ? ORDER BY seq;
+
+-- name: held (bucket_id, claim_id, now_ms)
+SELECT seq, expires_ms FROM messages
+WHERE bucket_id = ? AND claim_id = ? AND visible_ms > ?;
+
+-- name: renew (visible_ms, lease_ms, seq)
+UPDATE messages SET visible_ms = ?, lease_ms = ? WHERE seq = ?;
+
+-- name: release (bucket_id, claim_id)
+UPDATE messages SET state = 0, visible_ms = NULL, claim_id = NULL, lease_ms = NULL
+WHERE bucket_id = ? AND claim_id = ?;
+
+-- name: bury (new_seq, bucket_id, ttl_s, expires_ms, dead_letter, seq)
+-- Posts a message anew in the bucket of a dead-letter queue; NULL keeps ttl_s and expires_ms.
+INSERT INTO messages
+    (seq, bucket_id, state, expires_ms, posted_ms, ttl_s, media, client_id, dead_letter, body)
+SELECT ?1, ?2, 0, ifnull(?4, expires_ms), posted_ms, ifnull(?3, ttl_s), media, client_id, ?5, body
+FROM messages WHERE seq = ?6;

@@ -1,0 +1,29 @@
+-- Statements on messages. {message} stands for the columns that make a message, see layout.py.
+
+-- name: insert (seq, bucket_id, state, visible_ms, expires_ms, posted_ms, ttl_s, media, client_id, body)
+INSERT INTO messages
+    (seq, bucket_id, state, visible_ms, expires_ms, posted_ms, ttl_s, media, client_id, body)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: get (seq, bucket_id, now_ms)
+SELECT {message} FROM messages WHERE seq = ? AND bucket_id = ? AND expires_ms > ?;
+
+-- name: stream (bucket_id, state, after_seq)
+-- Returns what a listing needs to choose by, in order; read lazily, so it has no limit.
+SELECT seq, expires_ms, client_id FROM messages
+WHERE bucket_id = ? AND state = ? AND seq > ? ORDER BY seq;
+
+-- name: due (bucket_id, state, now_ms, after_seq)
+-- Returns messages that are ready by now, though they still look delayed or claimed.
+SELECT seq, expires_ms, client_id FROM messages
+WHERE bucket_id = ? AND state = ? AND visible_ms <= ? AND seq > ?;
+
+-- name: state (seq, bucket_id, now_ms)
+SELECT claim_id, visible_ms FROM messages WHERE seq = ? AND bucket_id = ? AND expires_ms > ?;
+
+-- name: ready (bucket_id, now_ms, limit)
+SELECT {message} FROM messages
+WHERE bucket_id = ? AND state = 0 AND expires_ms > ? ORDER BY seq LIMIT ?;
+
+-- name: delete (seq)
+DELETE FROM messages WHERE seq = ?;

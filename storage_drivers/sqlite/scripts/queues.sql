@@ -1,0 +1,56 @@
+-- Statements on queues and their buckets. Names are bytes (UTF-8), times milliseconds.
+
+-- name: locate (project, name)
+-- Returns what a write needs to know of a queue.
+SELECT queue_id, bucket_id, version, due_ms
+FROM queues JOIN buckets USING (bucket_id)
+WHERE project = ? AND name = ?;
+
+-- name: get (project, name)
+SELECT name, metadata, version, created_ms FROM queues WHERE project = ? AND name = ?;
+
+-- name: list (project, marker, limit)
+SELECT name, metadata, version, created_ms FROM queues
+WHERE project = ? AND name > ? ORDER BY name LIMIT ?;
+
+-- name: count (project)
+SELECT count(*) FROM queues WHERE project = ?;
+
+-- name: create_bucket ()
+INSERT INTO buckets DEFAULT VALUES;
+
+-- name: create (project, name, bucket_id, version, created_ms, metadata)
+INSERT INTO queues (project, name, bucket_id, version, created_ms, metadata)
+VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: update (metadata, version, project, name, expected_version)
+UPDATE queues SET metadata = ?, version = ? WHERE project = ? AND name = ? AND version = ?;
+
+-- name: replace_bucket (bucket_id, queue_id)
+UPDATE queues SET bucket_id = ? WHERE queue_id = ?;
+
+-- name: delete (queue_id)
+DELETE FROM queues WHERE queue_id = ?;
+
+-- name: drop_bucket (bucket_id)
+DELETE FROM buckets WHERE bucket_id = ?;
+
+-- name: discard_bucket (bucket_id)
+INSERT INTO garbage (bucket_id) VALUES (?);
+
+-- name: counters (bucket_id)
+SELECT total, claimed FROM buckets WHERE bucket_id = ?;
+
+-- name: count_expired (bucket_id, now_ms)
+SELECT count(*) FROM messages WHERE bucket_id = ? AND expires_ms <= ?;
+
+-- name: count_lapsed (bucket_id, now_ms)
+SELECT count(*) FROM messages WHERE bucket_id = ? AND state = 2 AND visible_ms <= ?;
+
+-- name: oldest (bucket_id, state, now_ms)
+SELECT seq FROM messages WHERE bucket_id = ? AND state = ? AND expires_ms > ?
+ORDER BY seq LIMIT 1;
+
+-- name: newest (bucket_id, state, now_ms)
+SELECT seq FROM messages WHERE bucket_id = ? AND state = ? AND expires_ms > ?
+ORDER BY seq DESC LIMIT 1;
