@@ -7,6 +7,10 @@ import sqlite3
 from abc import ABC, abstractmethod
 from pathlib import Path
 
+from queues.storage import Storage
+from storage_drivers import open_storage
+from tests.conformance.reference import ReferenceStorage
+from tests.conformance.world import World
 from tests.servers.mongodb import MongoServer, connect
 from tests.servers.redis import RedisCluster, RedisServer
 
@@ -15,18 +19,24 @@ class Backend(ABC):
     """One kind of store, for the whole session.
 
     `depth` is how many messages "very many" are: fewer where the server is slow.
+    `can_fail` says whether `stop` works here.
     `can_restart` says whether the store is a process of ours that a test may kill.
     `reads_survive_outage` says whether reading goes on after `stop`.
     """
 
     name: str
     depth = 3000
+    can_fail = True
     can_restart = True
     reads_survive_outage = False
 
     @abstractmethod
     def fresh_url(self, tmp_path: Path) -> str:
         """Return the URL of a namespace that nobody has used before."""
+
+    def storage(self, url: str, *, timeout_ms: int) -> Storage:
+        """Return a driver for the namespace, not yet opened."""
+        return open_storage(url, timeout_ms=timeout_ms)
 
     def discard(self, url: str) -> None:
         """Remove the namespace; by default it goes with the server or the folder."""
@@ -41,6 +51,32 @@ class Backend(ABC):
         """Bring the store back with all that it had acknowledged."""
 
 
+class ReferenceBackend(Backend):
+    """The model of `test_history`, so that model and suite keep each other honest."""
+
+    name = "reference"
+    can_fail = False
+    can_restart = False
+
+    def __init__(self) -> None:
+        self._worlds: dict[str, World] = {}
+
+    def fresh_url(self, tmp_path: Path) -> str:
+        return f"reference://{secrets.token_hex(6)}"
+
+    def storage(self, url: str, *, timeout_ms: int) -> Storage:
+        return ReferenceStorage(self._worlds.setdefault(url, World()))
+
+    def discard(self, url: str) -> None:
+        self._worlds.pop(url, None)
+
+    def stop(self, url: str) -> None:
+        raise NotImplementedError("memory does not fail")
+
+    def start(self, url: str) -> None:
+        raise NotImplementedError("memory does not fail")
+
+
 class SqliteBackend(Backend):
     """A file. Its outage is a foreign process that holds the write lock."""
 
@@ -52,10 +88,10 @@ class SqliteBackend(Backend):
         self._lock: sqlite3.Connection | None = None
 
     def fresh_url(self, tmp_path: Path) -> str:
-        return f"sqlite://{tmp_path / secrets.token_hex(6)}.db"
+        return f"sqlite:///{tmp_path / secrets.token_hex(6)}.db"
 
     def stop(self, url: str) -> None:
-        path = url.removeprefix("sqlite://")
+        path = url.removeprefix("sqlite:///")
         self._lock = sqlite3.connect(path, isolation_level=None)
         self._lock.execute("BEGIN IMMEDIATE")
 
@@ -92,7 +128,7 @@ class MongoBackend(Backend):
     def __init__(self, url: str, server: MongoServer | None) -> None:
         self._url = url
         self._server = server
-        self.can_restart = server is not None
+        self.can_fail = self.can_restart = server is not None
 
     def fresh_url(self, tmp_path: Path) -> str:
         base, _, options = self._url.partition("?")

@@ -13,6 +13,7 @@ from tests.conformance.backends import (
     Backend,
     MongoBackend,
     RedisBackend,
+    ReferenceBackend,
     SqliteBackend,
 )
 from tests.conformance.handle import QueueHandle
@@ -20,6 +21,7 @@ from tests.conformance.harness import Harness
 from tests.servers.mongodb import external_mongodb
 
 STORES = [
+    pytest.param("reference", id="reference"),
     pytest.param("sqlite", id="sqlite"),
     pytest.param("redis", id="redis", marks=pytest.mark.redis),
     pytest.param("redis-cluster", id="redis-cluster", marks=pytest.mark.redis),
@@ -29,6 +31,8 @@ STORES = [
 
 @pytest.fixture(scope="session", params=STORES)
 def backend(request: pytest.FixtureRequest) -> Backend:
+    if request.param == "reference":
+        return ReferenceBackend()
     if request.param == "sqlite":
         return SqliteBackend()
     if request.param == "redis":

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from queues.storage import Capabilities, Storage
-from storage_drivers import open_storage
 from tests.conformance.backends import Backend
 
 TIMEOUT_MS = 10_000
@@ -28,7 +27,7 @@ class Harness:
 
     async def another(self, *, timeout_ms: int = TIMEOUT_MS) -> Storage:
         """Open one more instance on the same data, like a second server process would."""
-        storage = open_storage(self.url, timeout_ms=timeout_ms)
+        storage = self.backend.storage(self.url, timeout_ms=timeout_ms)
         await storage.open()
         self._opened.append(storage)
         return storage

@@ -1,0 +1,72 @@
+"""Where drivers may differ, each answer of theirs is put to the test."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from queues.errors import StorageUnavailable
+from queues.storage import Capabilities
+from tests.conformance.handle import QueueHandle, seqs_of
+from tests.conformance.harness import Harness
+from tests.conformance.stopwatch import fastest_ms
+from tests.factories import new_messages
+
+BATCH = 100
+
+
+def test_every_driver_states_its_capabilities(orders: QueueHandle) -> None:
+    capabilities = orders.storage.capabilities
+    assert isinstance(capabilities, Capabilities)
+    assert {type(capabilities.atomic_post), type(capabilities.flat_stats)} == {bool}
+
+
+async def test_health_tells_the_durability_in_words(orders: QueueHandle) -> None:
+    health = await orders.storage.health()
+    assert health.durability
+    assert all(isinstance(warning, str) for warning in health.warnings)
+
+
+async def test_a_post_that_the_store_dies_in_is_whole_or_absent_if_the_driver_says_so(
+    orders: QueueHandle, harness: Harness
+) -> None:
+    if not harness.backend.can_restart:
+        pytest.skip("the store is no process of ours")
+    hasty = orders.on(storage=await harness.another(timeout_ms=2000))
+    acknowledged: list[list[int]] = []
+    busy = asyncio.Event()
+
+    async def write() -> None:
+        while True:
+            acknowledged.append(await hasty.post(*new_messages(BATCH)))
+            busy.set()
+
+    writers = [asyncio.create_task(write()) for _ in range(4)]
+    await busy.wait()
+    with harness.outage():
+        outcomes = await asyncio.gather(*writers, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {StorageUnavailable}
+    found = await orders.everything()
+    seqs = seqs_of(found)
+    assert seqs == sorted(set(seqs))
+    assert {seq for batch in acknowledged for seq in batch} <= set(seqs)
+    if harness.capabilities.atomic_post:
+        bodies = sorted(int(message.body) for message in found)
+        assert bodies == sorted(list(range(BATCH)) * (len(found) // BATCH))
+
+
+@pytest.mark.slow
+async def test_stats_cost_the_same_at_any_depth_if_the_driver_says_so(
+    orders: QueueHandle, harness: Harness
+) -> None:
+    await orders.post(*new_messages(10))
+    shallow_ms = await fastest_ms(orders.stats)
+    for _ in range(harness.backend.depth // 100):
+        await orders.post(*new_messages(100))
+    await orders.claim_some(harness.backend.depth // 2)
+    deep_ms = await fastest_ms(orders.stats)
+    depth = harness.backend.depth // 100 * 100
+    assert await orders.counts() == (harness.backend.depth // 2, depth + 10)
+    if harness.capabilities.flat_stats:
+        assert deep_ms < 4 * shallow_ms + 2

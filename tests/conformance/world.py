@@ -1,0 +1,126 @@
+"""What the reference keeps in mind: queues, messages, leases and idempotency keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from queues.errors import IdempotencyKeyReused, QueueChanged
+from queues.model import Idempotency, Message, Queue
+
+
+@dataclass
+class StoredMessage:
+    """A message and its lease, as they were at the last change."""
+
+    message: Message
+    client_id: str
+    lease_ms: int = 0
+
+    def exists(self, now_ms: int) -> bool:
+        return self.message.expires_ms > now_ms
+
+    def is_ready(self, now_ms: int) -> bool:
+        return self.message.visible_ms <= now_ms
+
+    def holder(self, now_ms: int) -> str | None:
+        """Return the id of the claim with a live lease on the message."""
+        return None if self.is_ready(now_ms) else self.message.claim_id
+
+    def seen(self, now_ms: int) -> Message:
+        """Return the message as it stands at `now_ms`."""
+        if self.is_ready(now_ms):
+            return self.message._replace(claim_id=None, visible_ms=0)
+        return self.message
+
+    def lease(self, claim_id: str, lease_ms: int, grace_ms: int, now_ms: int) -> None:
+        end_ms = now_ms + lease_ms
+        self.lease_ms = lease_ms
+        self.message = self.message._replace(claim_id=claim_id, visible_ms=end_ms)
+        if self.message.expires_ms < end_ms:
+            self.message = self.message._replace(
+                ttl_s=(lease_ms + grace_ms) // 1000, expires_ms=end_ms + grace_ms
+            )
+
+
+@dataclass
+class Remembered:
+    """What an idempotency key was used for."""
+
+    fingerprint: str
+    forgotten_ms: int
+    answer: list[int] | str
+
+
+@dataclass
+class StoredQueue:
+    """A queue with its messages in store order."""
+
+    queue: Queue
+    messages: list[StoredMessage] = field(default_factory=list)
+    remembered: dict[str, Remembered] = field(default_factory=dict)
+
+    def living(self, now_ms: int) -> list[StoredMessage]:
+        return [stored for stored in self.messages if stored.exists(now_ms)]
+
+    def remove(self, gone: StoredMessage) -> None:
+        self.messages.remove(gone)
+
+
+class World:
+    """All queues of all projects, and the one counter that all sequences come from."""
+
+    def __init__(self) -> None:
+        self.queues: dict[tuple[str, str], StoredQueue] = {}
+        self._last_seq = 0
+
+    def next_seq(self) -> int:
+        self._last_seq += 1
+        return self._last_seq
+
+    def messages(self, project: str, queue: str, now_ms: int) -> list[StoredMessage]:
+        stored = self.queues.get((project, queue))
+        return stored.living(now_ms) if stored else []
+
+    def at_version(self, project: str, queue: str, version: int) -> StoredQueue:
+        stored = self.queues.get((project, queue))
+        if stored is None or stored.queue.version != version:
+            raise QueueChanged
+        return stored
+
+    def recall(
+        self, project: str, queue: str, key: Idempotency | None, now_ms: int
+    ) -> Remembered | None:
+        """Return what the key was used for within its window, if anything."""
+        stored = self.queues.get((project, queue))
+        if key is None or stored is None:
+            return None
+        known = stored.remembered.get(key.key)
+        if known is None or known.forgotten_ms <= now_ms:
+            return None
+        if known.fingerprint != key.fingerprint:
+            raise IdempotencyKeyReused
+        return known
+
+    def remember(
+        self,
+        project: str,
+        queue: str,
+        key: Idempotency | None,
+        answer: list[int] | str,
+        now_ms: int,
+    ) -> None:
+        if key is not None:
+            known = Remembered(key.fingerprint, now_ms + key.window_ms, answer)
+            self.queues[project, queue].remembered[key.key] = known
+
+    def clear(self, limit: int, now_ms: int) -> int:
+        """Remove up to `limit` expired messages."""
+        expired = [
+            (stored, message)
+            for stored in self.queues.values()
+            for message in stored.messages
+            if not message.exists(now_ms)
+        ][:limit]
+        for stored, message in expired:
+            stored.remove(message)
+        return len(expired)
