@@ -77,7 +77,9 @@ class Queues(QueueStore):
 
     async def list(self, project: str, *, marker: str, limit: int) -> Sequence[Queue]:
         """See the contract."""
-        arguments = (pack_name(project), pack_name(marker), limit)
+        # The smallest name after a marker is the marker and a NUL.
+        first = pack_name(marker) + b"\0" if marker else b""
+        arguments = (pack_name(project), first, limit)
         return await self._readers.run(
             lambda reader: [to_queue(row) for row in reader.execute(_SQL["list"], arguments)]
         )

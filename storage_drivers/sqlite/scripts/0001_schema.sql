@@ -77,13 +77,14 @@ CREATE TRIGGER messages_moved AFTER UPDATE OF state, visible_ms ON messages BEGI
 END;
 
 CREATE TABLE idempotency (
+    record_id   INTEGER PRIMARY KEY,
     queue_id    INTEGER NOT NULL,
     key         BLOB NOT NULL,
     fingerprint BLOB NOT NULL,
     expires_ms  INTEGER NOT NULL,
     answer      TEXT NOT NULL,
-    PRIMARY KEY (queue_id, key)
-) WITHOUT ROWID;
+    UNIQUE (queue_id, key)
+);
 
 CREATE INDEX idempotency_expiry ON idempotency (expires_ms);
 

@@ -1,4 +1,5 @@
 -- Statements on messages. {message} stands for the columns that make a message, see layout.py.
+-- INDEXED BY: without it SQLite may prefer another index and sort the whole queue.
 
 -- name: insert (seq, bucket_id, state, visible_ms, expires_ms, posted_ms, ttl_s, media, client_id, body)
 INSERT INTO messages
@@ -10,19 +11,19 @@ SELECT {message} FROM messages WHERE seq = ? AND bucket_id = ? AND expires_ms > 
 
 -- name: stream (bucket_id, state, after_seq)
 -- Returns what a listing needs to choose by, in order; read lazily, so it has no limit.
-SELECT seq, expires_ms, client_id FROM messages
+SELECT seq, expires_ms, client_id FROM messages INDEXED BY messages_state
 WHERE bucket_id = ? AND state = ? AND seq > ? ORDER BY seq;
 
 -- name: due (bucket_id, state, now_ms, after_seq)
 -- Returns messages that are ready by now, though they still look delayed or claimed.
-SELECT seq, expires_ms, client_id FROM messages
+SELECT seq, expires_ms, client_id FROM messages INDEXED BY messages_waiting
 WHERE bucket_id = ? AND state = ? AND visible_ms <= ? AND seq > ?;
 
 -- name: state (seq, bucket_id, now_ms)
 SELECT claim_id, visible_ms FROM messages WHERE seq = ? AND bucket_id = ? AND expires_ms > ?;
 
 -- name: ready (bucket_id, now_ms, limit)
-SELECT {message} FROM messages
+SELECT {message} FROM messages INDEXED BY messages_state
 WHERE bucket_id = ? AND state = 0 AND expires_ms > ? ORDER BY seq LIMIT ?;
 
 -- name: delete (seq)

@@ -9,9 +9,9 @@ WHERE project = ? AND name = ?;
 -- name: get (project, name)
 SELECT name, metadata, version, created_ms FROM queues WHERE project = ? AND name = ?;
 
--- name: list (project, marker, limit)
+-- name: list (project, first, limit)
 SELECT name, metadata, version, created_ms FROM queues
-WHERE project = ? AND name > ? ORDER BY name LIMIT ?;
+WHERE project = ? AND name >= ? ORDER BY name LIMIT ?;
 
 -- name: count (project)
 SELECT count(*) FROM queues WHERE project = ?;
@@ -48,9 +48,11 @@ SELECT count(*) FROM messages WHERE bucket_id = ? AND expires_ms <= ?;
 SELECT count(*) FROM messages WHERE bucket_id = ? AND state = 2 AND visible_ms <= ?;
 
 -- name: oldest (bucket_id, state, now_ms)
-SELECT seq FROM messages WHERE bucket_id = ? AND state = ? AND expires_ms > ?
+SELECT seq FROM messages INDEXED BY messages_state
+WHERE bucket_id = ? AND state = ? AND expires_ms > ?
 ORDER BY seq LIMIT 1;
 
 -- name: newest (bucket_id, state, now_ms)
-SELECT seq FROM messages WHERE bucket_id = ? AND state = ? AND expires_ms > ?
+SELECT seq FROM messages INDEXED BY messages_state
+WHERE bucket_id = ? AND state = ? AND expires_ms > ?
 ORDER BY seq DESC LIMIT 1;

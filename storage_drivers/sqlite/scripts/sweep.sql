@@ -43,5 +43,5 @@ DELETE FROM messages WHERE seq IN (SELECT seq FROM messages WHERE bucket_id = ? 
 DELETE FROM garbage WHERE bucket_id = ?;
 
 -- name: forget_answers (now_ms, limit)
-DELETE FROM idempotency WHERE (queue_id, key) IN (
-    SELECT queue_id, key FROM idempotency WHERE expires_ms <= ? LIMIT ?);
+DELETE FROM idempotency WHERE record_id IN (
+    SELECT record_id FROM idempotency WHERE expires_ms <= ? LIMIT ?);
