@@ -1,0 +1,135 @@
+"""Claims: leases on messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from queues.model import Claim, DeadLetterPolicy, Idempotency
+from queues.storage import DEAD_LETTERS_PER_CLAIM, ClaimStore
+from storage_drivers.redis.codec import lease_ms as lease_of
+from storage_drivers.redis.codec import unpack_all
+from storage_drivers.redis.dead_letters import DeadLetters
+from storage_drivers.redis.executor import Executor, idempotent
+from storage_drivers.redis.layout import decode
+from storage_drivers.redis.scripts import Argument, Script
+
+_CLAIM = Script(
+    "claim_messages",
+    keys="meta messages ready held leased delayed expires moving claim idempotency",
+    args="now_ms queue_version fingerprint window_ms claim_id limit lease_ms grace_ms "
+    "max_claims max_moves queue target target_version target_ttl_s",
+)
+_GET = Script("get_claim", keys="messages claim", args="now_ms claim_id")
+_RENEW = Script(
+    "renew_claim",
+    keys="meta messages leased expires claim idempotency",
+    args="now_ms fingerprint window_ms claim_id lease_ms grace_ms",
+)
+_RELEASE = Script(
+    "release_claim", keys="messages ready held leased claim", args="now_ms claim_id"
+)
+
+
+class RedisClaimStore(ClaimStore):
+    """Claims. The lease is on the message's record; the claim's key only finds it."""
+
+    def __init__(self, executor: Executor, dead_letters: DeadLetters) -> None:
+        self._executor = executor
+        self._layout = executor.layout
+        self._dead_letters = dead_letters
+
+    async def claim(
+        self,
+        project: str,
+        queue: str,
+        *,
+        claim_id: str,
+        limit: int,
+        lease_ms: int,
+        grace_ms: int,
+        dead_letter: DeadLetterPolicy | None,
+        queue_version: int,
+        idempotency: Idempotency | None,
+        now_ms: int,
+    ) -> Claim | None:
+        place = self._layout.queue(project, queue)
+        keys, repeated = idempotent(place, idempotency)
+        answer = await self._executor.run(
+            _CLAIM,
+            place,
+            {**keys, "claim": place.claim(claim_id)},
+            now_ms=now_ms,
+            queue_version=queue_version,
+            claim_id=claim_id,
+            limit=limit,
+            lease_ms=lease_ms,
+            grace_ms=grace_ms,
+            **repeated,
+            **_policy(queue, dead_letter),
+        )
+        if isinstance(answer, bytes):
+            return await self.get(project, queue, decode(answer), now_ms=now_ms)
+        moving, *leased = answer
+        if moving:
+            await self._dead_letters.deliver(project, queue, now_ms=now_ms)
+        return _claim(claim_id, leased, now_ms)
+
+    async def get(
+        self, project: str, queue: str, claim_id: str, *, now_ms: int
+    ) -> Claim | None:
+        place = self._layout.queue(project, queue)
+        keys = {"claim": place.claim(claim_id)}
+        leased = await self._executor.run(_GET, place, keys, now_ms=now_ms, claim_id=claim_id)
+        return _claim(claim_id, leased, now_ms)
+
+    async def renew(
+        self,
+        project: str,
+        queue: str,
+        claim_id: str,
+        *,
+        lease_ms: int,
+        grace_ms: int,
+        idempotency: Idempotency | None,
+        now_ms: int,
+    ) -> None:
+        place = self._layout.queue(project, queue)
+        keys, repeated = idempotent(place, idempotency)
+        await self._executor.run(
+            _RENEW,
+            place,
+            {**keys, "claim": place.claim(claim_id)},
+            now_ms=now_ms,
+            claim_id=claim_id,
+            lease_ms=lease_ms,
+            grace_ms=grace_ms,
+            **repeated,
+        )
+
+    async def release(self, project: str, queue: str, claim_id: str, *, now_ms: int) -> None:
+        place = self._layout.queue(project, queue)
+        keys = {"claim": place.claim(claim_id)}
+        await self._executor.run(_RELEASE, place, keys, now_ms=now_ms, claim_id=claim_id)
+
+
+def _policy(queue: str, policy: DeadLetterPolicy | None) -> dict[str, Argument]:
+    """Return what the script has to know of dead-lettering; `max_claims` 0 is without."""
+    if policy is None:
+        policy = DeadLetterPolicy(queue="", max_claims=0, ttl_s=None, version=0)
+    return {
+        "max_claims": policy.max_claims,
+        "max_moves": DEAD_LETTERS_PER_CLAIM,
+        "queue": queue,
+        "target": policy.queue,
+        "target_version": policy.version,
+        "target_ttl_s": -1 if policy.ttl_s is None else policy.ttl_s,
+    }
+
+
+def _claim(claim_id: str, leased: Sequence[bytes], now_ms: int) -> Claim | None:
+    """Return the claim on these messages; None without any."""
+    if not leased:
+        return None
+    messages = sorted(unpack_all(leased, now_ms))
+    lease_ms = lease_of(leased[1])
+    return Claim(claim_id, lease_ms, messages[0].visible_ms - lease_ms, messages)

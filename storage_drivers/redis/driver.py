@@ -1,0 +1,69 @@
+"""The Redis driver: joins the servers, the stores and the sweep."""
+
+from __future__ import annotations
+
+import logging
+
+from redis.exceptions import RedisError
+
+from queues.model import Health
+from queues.storage import Capabilities, Storage
+from storage_drivers.redis.claims import RedisClaimStore
+from storage_drivers.redis.dead_letters import DeadLetters
+from storage_drivers.redis.errors import in_time, unavailable
+from storage_drivers.redis.executor import Executor
+from storage_drivers.redis.inspection import Findings, inspect
+from storage_drivers.redis.layout import Layout
+from storage_drivers.redis.messages import RedisMessageStore
+from storage_drivers.redis.queues import RedisQueueStore
+from storage_drivers.redis.servers import servers_of
+from storage_drivers.redis.sweep import Sweep
+from storage_drivers.redis.url import parse
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_TIMEOUT_MS = 3000
+
+
+class Driver(Storage):
+    """Stores in Redis or Valkey. README.md says what that guarantees."""
+
+    capabilities = Capabilities(atomic_post=True, flat_stats=True)
+
+    def __init__(self, url: str, timeout_ms: int = DEFAULT_TIMEOUT_MS) -> None:
+        """Prepare to use the store at `url`; nothing is connected yet.
+
+        Raises: ConfigurationError.
+        """
+        target = parse(url)
+        timeout_s = timeout_ms / 1000
+        self._servers = servers_of(target, timeout_s)
+        self._timeout_s = timeout_s
+        executor = Executor(self._servers, Layout(target.namespace), timeout_s)
+        queues = RedisQueueStore(executor)
+        dead_letters = DeadLetters(executor, queues)
+        self.queues = queues
+        self.messages = RedisMessageStore(executor)
+        self.claims = RedisClaimStore(executor, dead_letters)
+        self._sweep = Sweep(executor, queues, dead_letters)
+
+    async def open(self) -> None:
+        for warning in (await self._inspect()).warnings:
+            logger.warning(warning)
+
+    async def close(self) -> None:
+        await self._servers.close()
+
+    async def health(self) -> Health:
+        findings = await self._inspect()
+        return Health(durability=findings.durability, warnings=findings.warnings)
+
+    async def _inspect(self) -> Findings:
+        try:
+            async with in_time(self._timeout_s):
+                return await inspect(self._servers)
+        except RedisError as ex:
+            raise unavailable(ex) from ex
+
+    async def sweep(self, *, limit: int, now_ms: int) -> int:
+        return await self._sweep.run(limit=limit, now_ms=now_ms)

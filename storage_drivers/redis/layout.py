@@ -1,0 +1,121 @@
+"""Where things are: the only place where names of keys are built.
+
+All keys of a queue begin with `<namespace>:{<project>:<queue>}:`, where both names are
+percent-quoted with nothing safe but letters, digits and `_.-~`. No name can therefore forge
+another's key or hash tag, and a queue is one slot of a cluster. The index of a project is
+under `{<project>}`, the lists of the sweep under `{sweep::<shard>}`: a quoted name holds no
+colon, so these are no queue's. A sequence in an ordered set or a hash is seven bytes, most
+significant first.
+
+Of a queue:
+
+    meta         hash    metadata, version, created_ms, incarnation (the version it began with)
+    seq          string  last sequence given out; outlives the queue for a day
+    messages     hash    sequence -> record (codec.py)
+    ready        zset    sequence by sequence
+    held         zset    the same, of messages that are delayed or leased
+    delayed      zset    sequence by the end of the delay, ms
+    leased       zset    sequence by the end of the lease, ms
+    expires      zset    sequence by expiry, ms; every message is here
+    moving       hash    sequence -> dead letter on its way out
+    moved        zset    origin of a dead letter that arrived, by its expiry, ms
+    claim:<id>   string  the sequences that a claim took, to find them
+    idem:<key>   string  first answer to a write
+"""
+
+from __future__ import annotations
+
+import zlib
+from functools import lru_cache
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from redis.crc import key_slot
+
+SWEEP_SHARDS = 16
+
+_QUEUE_KEYS = (
+    "meta", "seq", "messages", "ready", "held",
+    "delayed", "leased", "expires", "moving", "moved",
+)  # fmt: skip
+
+
+def encode(text: str) -> bytes:
+    """Return the bytes under which a name is stored; every string has its own."""
+    return text.encode(errors="surrogatepass")
+
+
+def decode(stored: bytes) -> str:
+    """Return the name that was stored as these bytes."""
+    return stored.decode(errors="surrogatepass")
+
+
+def _quote(text: str) -> str:
+    return quote_from_bytes(encode(text), safe="")
+
+
+def sequence_key(seq: int) -> bytes:
+    """Return a sequence as it stands in ordered sets and hashes."""
+    return seq.to_bytes(7, "big")
+
+
+class Place:
+    """Keys of one slot: their names by what they hold, and the number of the slot."""
+
+    __slots__ = ("keys", "prefix", "slot")
+
+    def __init__(self, prefix: str, names: tuple[str, ...]) -> None:
+        self.prefix = prefix.encode()
+        self.slot = key_slot(self.prefix)
+        self.keys = {name: self.prefix + name.encode() for name in names}
+
+
+class QueuePlace(Place):
+    """Keys of one queue."""
+
+    __slots__ = ("tag",)
+
+    def __init__(self, namespace: str, tag: str) -> None:
+        super().__init__(f"{namespace}:{{{tag}}}:", _QUEUE_KEYS)
+        self.tag = tag
+
+    def claim(self, claim_id: str) -> bytes:
+        """Return the key of a claim."""
+        return self.prefix + b"claim:" + _quote(claim_id).encode()
+
+    def idempotency(self, key: str) -> bytes:
+        """Return the key of the record of an idempotency key."""
+        return self.prefix + b"idem:" + _quote(key).encode()
+
+
+class Layout:
+    """Names of keys in one namespace."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+        # PERF: quoting and the slot's checksum cost more than the rest of a call.
+        self.queue = lru_cache(maxsize=10_000)(self._queue)
+        self.project = lru_cache(maxsize=10_000)(self._project)
+        self._sweep = tuple(
+            Place(f"{namespace}:{{sweep::{shard}}}:", ("due", "missing"))
+            for shard in range(SWEEP_SHARDS)
+        )
+
+    def _queue(self, project: str, queue: str) -> QueuePlace:
+        return QueuePlace(self._namespace, f"{_quote(project)}:{_quote(queue)}")
+
+    def _project(self, project: str) -> Place:
+        return Place(f"{self._namespace}:{{{_quote(project)}}}:", ("names", "tokens"))
+
+    def sweep(self, shard: int) -> Place:
+        """Return the keys of one share of the list of queues to sweep."""
+        return self._sweep[shard]
+
+    def sweep_of(self, tag: str) -> Place:
+        """Return the share of the list that a queue with this tag is in."""
+        return self._sweep[zlib.crc32(tag.encode()) % SWEEP_SHARDS]
+
+    @staticmethod
+    def names_of(tag: str) -> tuple[str, str]:
+        """Return the project and the queue that have this tag."""
+        project, _, queue = tag.partition(":")
+        return decode(unquote_to_bytes(project)), decode(unquote_to_bytes(queue))

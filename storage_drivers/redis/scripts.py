@@ -1,0 +1,144 @@
+"""Loads the Lua scripts and lets Python pass keys and arguments by name.
+
+A script begins with a header of comments: what it promises, then
+
+    -- keys: meta seq                          names of its keys
+    -- uses: lists record                      files of `includes/` it needs, in this order
+    -- args: now_ms:number name:text rest...   its arguments; `rest...` takes all that remain
+    -- returns: ...
+
+The loader turns names into Lua locals in front of the body, along with the answers of
+errors.py. Python repeats the names where it uses a script, so a mismatch fails at import.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from hashlib import sha1
+from importlib.resources import files
+from typing import ClassVar
+
+from storage_drivers.redis.errors import Answer, RefusalCode
+from storage_drivers.redis.layout import encode
+
+Argument = bytes | str | int
+
+_FOLDER = files("storage_drivers.redis") / "scripts"
+_CONVERSIONS = {"number": "tonumber(ARGV[{}])", "text": "ARGV[{}]"}
+
+
+class ScriptError(Exception):
+    """A script's header is wrong, or Python and the header disagree."""
+
+
+def _field(source: str, name: str, where: str) -> list[str]:
+    found = re.search(rf"^-- {name}:(.*)$", source, re.MULTILINE)
+    if found is None:
+        raise ScriptError(f"{where}: no line '-- {name}:' in the header")
+    return found[1].split()
+
+
+def _read(path: str) -> str:
+    return (_FOLDER / path).read_text(encoding="utf-8")
+
+
+def _constants() -> Iterator[str]:
+    for member in (*Answer, *RefusalCode):
+        yield f"local {member.name} = {member.value}"
+
+
+def _arguments(args: list[str], where: str) -> Iterator[str]:
+    for i, arg in enumerate(args, 1):
+        name, _, kind = arg.partition(":")
+        if arg.endswith("...") and i == len(args):
+            rest = arg.removesuffix("...")
+            yield f"local {rest} = {{}}"
+            yield f"for i = {i}, #ARGV do {rest}[i - {i - 1}] = ARGV[i] end"
+        elif kind in _CONVERSIONS:
+            yield f"local {name} = {_CONVERSIONS[kind].format(i)}"
+        else:
+            raise ScriptError(f"{where}: argument {arg!r} is neither number nor text")
+
+
+def _include(name: str, keys: list[str], where: str) -> str:
+    source = _read(f"includes/{name}.lua")
+    if missing := set(_field(source, "keys", name)) - set(keys):
+        raise ScriptError(f"{where}: {name}.lua needs the keys {sorted(missing)}")
+    return source
+
+
+def _assemble(name: str, keys: list[str], args: list[str]) -> bytes:
+    source = _read(f"{name}.lua")
+    uses = _field(source, "uses", name) if "\n-- uses:" in source else []
+    parts = [
+        *_constants(),
+        *(f"local {key} = KEYS[{i}]" for i, key in enumerate(keys, 1)),
+        *_arguments(args, name),
+        *(_include(use, keys, name) for use in uses),
+        source,
+    ]
+    return "\n".join(parts).encode()
+
+
+def command(*parts: bytes) -> bytes:
+    """Return a command in the form in which it is sent."""
+    packed = [b"*%d\r\n" % len(parts)]
+    packed += [b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]
+    return b"".join(packed)
+
+
+def _bytes(value: Argument) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    return b"%d" % value if isinstance(value, int) else encode(value)
+
+
+class Script:
+    """A Lua script and the commands that load and run it."""
+
+    loaded: ClassVar[list[Script]] = []
+
+    def __init__(self, name: str, *, keys: str, args: str) -> None:
+        """Read the script `name`; `keys` and `args` are the names that Python will pass.
+
+        Raises: ScriptError when the script's header says otherwise.
+        """
+        source = _read(f"{name}.lua")
+        declared = _field(source, "args", name)
+        self.name = name
+        self._keys = _field(source, "keys", name)
+        self._args = [arg.partition(":")[0] for arg in declared]
+        if self._keys != keys.split() or self._args != args.split():
+            raise ScriptError(f"{name}: its header and its use in Python do not agree")
+        self._takes_rest = bool(declared) and declared[-1].endswith("...")
+        if self._takes_rest:
+            self._args.pop()
+        self.source = _assemble(name, self._keys, declared)
+        self._sha = sha1(self.source, usedforsecurity=False).hexdigest().encode()
+        self._head = (b"EVALSHA", self._sha, b"%d" % len(self._keys))
+        Script.loaded.append(self)
+
+    def load(self) -> bytes:
+        """Return the command that makes the script known to a server."""
+        return command(b"SCRIPT", b"LOAD", self.source)
+
+    def run(
+        self,
+        keys: Mapping[str, bytes],
+        args: Mapping[str, Argument],
+        rest: Collection[bytes] = (),
+    ) -> bytes:
+        """Return the command that runs the script.
+
+        Raises: KeyError when a key or an argument is missing, ScriptError when there is one
+        too many.
+        """
+        if len(args) != len(self._args) or (rest and not self._takes_rest):
+            raise ScriptError(f"{self.name}: takes {self._args}, got {list(args)}")
+        return command(
+            *self._head,
+            *[keys[name] for name in self._keys],
+            *[_bytes(args[name]) for name in self._args],
+            *rest,
+        )

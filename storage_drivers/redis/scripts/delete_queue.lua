@@ -1,0 +1,15 @@
+-- Deletes the queue and all its messages in constant time. Messages on their way to a
+-- dead-letter queue stay, and the sequence stays for a day, so that a queue of this name
+-- continues above it. Records of claims and idempotency name messages and a life of the
+-- queue that are gone, so they say nothing any more; the store forgets them in time.
+-- keys: meta seq messages ready held leased delayed expires
+-- args: now_ms:number
+-- returns: the incarnation that was deleted | QUEUE_MISSING
+
+local incarnation = redis.call('HGET', meta, 'incarnation')
+if not incarnation then
+  return QUEUE_MISSING
+end
+redis.call('UNLINK', meta, messages, ready, held, leased, delayed, expires)
+redis.call('PEXPIREAT', seq, now_ms + 86400000)
+return incarnation

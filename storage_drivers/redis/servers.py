@@ -1,0 +1,55 @@
+"""Brings a command to the server that is responsible for its keys."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import Protocol
+
+from redis.asyncio.connection import AbstractConnection
+
+from storage_drivers.redis.cluster import Cluster
+from storage_drivers.redis.connection import connect, connect_to_master
+from storage_drivers.redis.pipeline import Pipeline, Reply
+from storage_drivers.redis.url import Kind, Target
+
+
+class Servers(Protocol):
+    """One server, or many that share the slots."""
+
+    def execute(self, slot: int, packed: bytes) -> Awaitable[Reply]:
+        """Run a command with keys in `slot`; see `Pipeline.submit`."""
+
+    async def on_every_master(self, packed: bytes) -> Sequence[Reply]:
+        """Run a command on each master."""
+
+    async def close(self) -> None:
+        """Let running calls finish, then close the connections."""
+
+
+class SingleServer:
+    """A standalone server, or the master of a Sentinel group."""
+
+    def __init__(self, target: Target, timeout_s: float) -> None:
+        async def open_connection() -> AbstractConnection:
+            if target.kind is Kind.SENTINEL:
+                return await connect_to_master(target, timeout_s)
+            return await connect(target, target.addresses[0], timeout_s, db=target.db)
+
+        self._pipeline = Pipeline(open_connection, timeout_s)
+
+    def execute(self, slot: int, packed: bytes) -> asyncio.Future[Reply]:
+        return self._pipeline.submit(packed)
+
+    async def on_every_master(self, packed: bytes) -> Sequence[Reply]:
+        return [await self._pipeline.submit(packed)]
+
+    async def close(self) -> None:
+        await self._pipeline.close()
+
+
+def servers_of(target: Target, timeout_s: float) -> Servers:
+    """Return the servers that a URL speaks of. Nothing is connected yet."""
+    if target.kind is Kind.CLUSTER:
+        return Cluster(target, timeout_s)
+    return SingleServer(target, timeout_s)

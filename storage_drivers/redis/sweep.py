@@ -1,0 +1,111 @@
+"""Clears away what is due, queue by queue, shared among any number of processes.
+
+Every queue is on a list, spread over shards (so over the slots of a cluster) and ordered by
+when its turn comes. A sweep takes queues whose turn has come and puts off their next turn in
+the same step, so two sweeps take different queues and no process has to lead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from storage_drivers.redis.dead_letters import DeadLetters
+from storage_drivers.redis.executor import Executor
+from storage_drivers.redis.layout import SWEEP_SHARDS, encode
+from storage_drivers.redis.queues import RedisQueueStore
+from storage_drivers.redis.scripts import Script
+
+_TAKE = Script("take_due_queues", keys="due", args="now_ms limit next_ms")
+_SWEEP = Script(
+    "sweep_queue",
+    keys="meta messages ready held leased delayed expires moving",
+    args="now_ms limit",
+)
+_FORGET = Script("forget_queue", keys="due missing", args="tag now_ms missing_since_ms")
+
+#: A queue has its turn this often, in all processes together.
+TURN_MS = 1000
+
+#: Queues visited at the same time, and by one sweep: with very many queues a round takes
+#: several sweeps.
+_VISITS_AT_ONCE = 64
+_VISITS_PER_SWEEP = 1024
+
+#: A queue that was announced so long ago and does not exist will not be created any more:
+#: creating is bounded by the timeout of a call, which is much shorter.
+STALE_MS = 60_000
+
+
+class Sweep:
+    """Visits queues in turn."""
+
+    def __init__(
+        self, executor: Executor, queues: RedisQueueStore, dead_letters: DeadLetters
+    ) -> None:
+        self._executor = executor
+        self._layout = executor.layout
+        self._queues = queues
+        self._dead_letters = dead_letters
+
+    async def run(self, *, limit: int, now_ms: int) -> int:
+        """Deal with up to `limit` messages and return how many. See `Storage.sweep`."""
+        dealt, visits = 0, 0
+        while dealt < limit and visits < _VISITS_PER_SWEEP:
+            tags = await self._take(min(limit - dealt, _VISITS_AT_ONCE), now_ms)
+            if not tags:
+                break
+            visits += len(tags)
+            share = (limit - dealt) // len(tags)
+            dealt += sum(
+                await asyncio.gather(*(self._visit(tag, share, now_ms) for tag in tags))
+            )
+        return dealt
+
+    async def _take(self, count: int, now_ms: int) -> list[str]:
+        tags: list[str] = []
+        for shard in range(SWEEP_SHARDS):
+            taken = await self._executor.run(
+                _TAKE,
+                self._layout.sweep(shard),
+                now_ms=now_ms,
+                limit=count - len(tags),
+                next_ms=now_ms + TURN_MS,
+            )
+            tags += [tag.decode() for tag in taken]
+            if len(tags) >= count:
+                break
+        return tags
+
+    async def _visit(self, tag: str, limit: int, now_ms: int) -> int:
+        project, queue = self._layout.names_of(tag)
+        place = self._layout.queue(project, queue)
+        dealt, moving, exists = await self._executor.run(
+            _SWEEP, place, now_ms=now_ms, limit=limit
+        )
+        is_unfinished = dealt == limit
+        if moving:
+            delivered = await self._dead_letters.deliver(project, queue, now_ms=now_ms)
+            dealt, is_unfinished = dealt + delivered, is_unfinished or delivered < moving
+        if is_unfinished:
+            await self._put_first(tag, now_ms)
+        elif not exists:
+            await self._forget(tag, project, queue, now_ms)
+        return int(dealt)
+
+    async def _put_first(self, tag: str, now_ms: int) -> None:
+        """Give a queue with more to do its next turn at once."""
+        place = self._layout.sweep_of(tag)
+        due = place.keys["due"]
+        await self._executor.command(place, b"ZADD", due, b"XX", b"%d" % now_ms, encode(tag))
+
+    async def _forget(self, tag: str, project: str, queue: str, now_ms: int) -> None:
+        """Remove what points to a queue that has been missing for long enough."""
+        stale_ms = now_ms - STALE_MS
+        await self._queues.unregister_stale(project, queue, stale_ms=stale_ms)
+        await self._executor.run(
+            _FORGET,
+            self._layout.sweep_of(tag),
+            tag=tag,
+            now_ms=now_ms,
+            missing_since_ms=stale_ms,
+        )
