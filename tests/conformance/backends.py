@@ -12,6 +12,7 @@ from storage_drivers import open_storage
 from tests.conformance.reference import ReferenceStorage
 from tests.conformance.world import World
 from tests.servers.mongodb import MongoServer, connect
+from tests.servers.process import free_port
 from tests.servers.redis import RedisCluster, RedisServer
 
 
@@ -19,6 +20,7 @@ class Backend(ABC):
     """One kind of store, for the whole session.
 
     `depth` is how many messages "very many" are: fewer where the server is slow.
+    `can_close` says whether an instance holds anything that closing takes away.
     `can_fail` says whether `stop` works here.
     `can_restart` says whether the store is a process of ours that a test may kill.
     `reads_survive_outage` says whether reading goes on after `stop`.
@@ -26,6 +28,7 @@ class Backend(ABC):
 
     name: str
     depth = 3000
+    can_close = True
     can_fail = True
     can_restart = True
     reads_survive_outage = False
@@ -42,6 +45,19 @@ class Backend(ABC):
         """Remove the namespace; by default it goes with the server or the folder."""
         del url
 
+    def unreachable_url(self, password: str) -> str | None:
+        """Return the URL of a store that is not there, with a password in it, if possible."""
+        del password
+        return None
+
+    def pause(self) -> None:
+        """Make the store accept calls and answer none. Only where `can_restart`."""
+        raise NotImplementedError(self.name)
+
+    def resume(self) -> None:
+        """Let a paused store go on."""
+        raise NotImplementedError(self.name)
+
     @abstractmethod
     def stop(self, url: str) -> None:
         """Make the store fail, like a crash of its server."""
@@ -55,6 +71,7 @@ class ReferenceBackend(Backend):
     """The model of `test_history`, so that model and suite keep each other honest."""
 
     name = "reference"
+    can_close = False
     can_fail = False
     can_restart = False
 
@@ -112,6 +129,16 @@ class RedisBackend(Backend):
     def fresh_url(self, tmp_path: Path) -> str:
         return f"{self._server.url}?namespace={secrets.token_hex(6)}"
 
+    def unreachable_url(self, password: str) -> str:
+        scheme = self._server.url.partition(":")[0]
+        return f"{scheme}://somebody:{password}@127.0.0.1:{free_port()}"
+
+    def pause(self) -> None:
+        self._server.pause()
+
+    def resume(self) -> None:
+        self._server.resume()
+
     def stop(self, url: str) -> None:
         self._server.kill()
 
@@ -134,6 +161,17 @@ class MongoBackend(Backend):
         base, _, options = self._url.partition("?")
         database = f"nusku_test_{secrets.token_hex(6)}"
         return f"{base.rstrip('/')}/{database}" + (f"?{options}" if options else "")
+
+    def unreachable_url(self, password: str) -> str:
+        return f"mongodb://somebody:{password}@127.0.0.1:{free_port()}/nusku"
+
+    def pause(self) -> None:
+        assert self._server is not None, "an outage needs a server of ours"
+        self._server.pause()
+
+    def resume(self) -> None:
+        assert self._server is not None, "an outage needs a server of ours"
+        self._server.resume()
 
     def discard(self, url: str) -> None:
         with connect(url) as connection:

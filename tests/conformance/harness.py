@@ -46,6 +46,15 @@ class Harness:
         finally:
             self.backend.start(self.url)
 
+    @contextmanager
+    def hang(self) -> Iterator[None]:
+        """Make the store keep silent within the block."""
+        self.backend.pause()
+        try:
+            yield
+        finally:
+            self.backend.resume()
+
     async def close_all(self) -> None:
         """Close all instances and remove the namespace."""
         while self._opened:
