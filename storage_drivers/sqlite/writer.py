@@ -61,7 +61,9 @@ class Writer:
             connection.execute("BEGIN IMMEDIATE")
             transaction = Transaction(connection)
             for call in calls:
-                _attempt(transaction, call)
+                # NOTE: the lock may have come after the caller was told that it did not.
+                if not call.future.done():
+                    _attempt(transaction, call)
             transaction.save_sequences()
             connection.execute("COMMIT")
         except (sqlite3.Error, OSError) as ex:
