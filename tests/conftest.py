@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 import pytest
+from hypothesis import settings
 
 from tests.clock import MovableClock
 from tests.servers.mongodb import MongoServer, mongodb_binary
@@ -14,6 +15,9 @@ from tests.servers.process import missing
 from tests.servers.redis import RedisCluster, RedisServer, redis_binary
 
 S = TypeVar("S", RedisServer, RedisCluster, MongoServer)
+
+
+settings.register_profile("thorough", max_examples=2000)
 
 
 def pytest_configure() -> None:

@@ -20,6 +20,7 @@ class Backend(ABC):
     """One kind of store, for the whole session.
 
     `depth` is how many messages "very many" are: fewer where the server is slow.
+    `history_share` is the part of the budget of random histories that it can bear.
     `can_close` says whether an instance holds anything that closing takes away.
     `can_fail` says whether `stop` works here.
     `can_restart` says whether the store is a process of ours that a test may kill.
@@ -28,6 +29,7 @@ class Backend(ABC):
 
     name: str
     depth = 3000
+    history_share = 1.0
     can_close = True
     can_fail = True
     can_restart = True
@@ -151,6 +153,7 @@ class MongoBackend(Backend):
 
     name = "mongodb"
     depth = 300
+    history_share = 0.1
 
     def __init__(self, url: str, server: MongoServer | None) -> None:
         self._url = url

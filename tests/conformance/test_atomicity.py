@@ -1,4 +1,4 @@
-"""Races: calls of two server processes at once, each of which sees all of another or nothing."""
+"""Races: calls of two server processes at once, each seeing all of another or nothing."""
 
 from __future__ import annotations
 
