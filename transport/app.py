@@ -34,6 +34,8 @@ def create_app(
     responses = ResponseWriter(checksums=settings.enable_checksum)
     middleware: list[Any] = [RequestId(), RequestContext(HeaderReader(settings)), lifespan]
     app: falcon.asgi.App[Any, Any] = falcon.asgi.App(middleware=middleware)
+    # As in Zaqar, a parameter without a value counts as absent.
+    app.req_options.keep_blank_qs_values = False
     errors.install(app)
     for path, resource in _routes(operations, requests, responses).items():
         app.add_route(path, resource)

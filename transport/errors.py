@@ -35,6 +35,12 @@ _ANSWERS: dict[type[errors.NuskuError], tuple[str, str]] = {
     errors.IdempotencyKeyReused: (falcon.HTTP_409, "Resource conflict"),
 }
 
+#: What to say of the errors that Falcon raises without a description.
+_DESCRIPTIONS = {
+    404: "There is nothing at this address.",
+    405: "Nothing here has this method; the header Allow names those that there are.",
+}
+
 
 def install(app: falcon.asgi.App[Any, Any]) -> None:
     """Make `app` answer every error in Zaqar's shape: `title`, `description`, `code`."""
@@ -75,7 +81,8 @@ async def _http_error(
 ) -> None:
     if ex.headers is not None:
         resp.set_headers(ex.headers)
-    _answer(req, resp, ex.status, ex.title or str(ex.status), ex.description, None)
+    text = ex.description or _DESCRIPTIONS.get(ex.status_code, "The request was refused.")
+    _answer(req, resp, ex.status, ex.title or str(ex.status), text, None)
 
 
 async def _unexpected(
@@ -95,7 +102,7 @@ def _answer(
     resp: falcon.asgi.Response,
     status: str | int | Any,
     title: str,
-    description: str | None,
+    description: str,
     code: str | None,
 ) -> None:
     """Render an error in the encoding that the client accepts, JSON when in doubt."""

@@ -16,14 +16,14 @@ from queues.operations.sweep import sweep_forever
 from queues.storage import Storage
 from transport import headers, requests
 from transport.headers import HeaderReader
-from transport.resources.root import Versions
+from transport.resources.root import Description, Versions
 
 
 class RequestContext:
     """Checks the headers that every request must carry, in Zaqar's order.
 
     Sets `media`, `caller` and `detailed` of `req.context`. Runs for matched routes only, before
-    the method is looked up; the versions document needs no headers.
+    the method is looked up; the versions and the description of the API need no headers.
     """
 
     def __init__(self, reader: HeaderReader) -> None:
@@ -38,17 +38,25 @@ class RequestContext:
         params: dict[str, Any],
     ) -> None:
         """Check content type, Accept, Client-ID, X-Project-ID and the queue name."""
-        if isinstance(resource, Versions):
+        if isinstance(resource, Versions | Description):
             return
-        # SECURITY: an encoded slash would make one path segment out of two, or two of one.
-        if b"%2f" in req.scope.get("raw_path", b"").lower():
-            raise falcon.HTTPRouteNotFound
+        _check_path(req, params)
         headers.check_content_type(req)
         req.context.media = headers.accepted(req)
         req.context.caller = self._reader.caller(req)
         req.context.detailed = requests.detailed(req)
         if "queue" in params:
             self._reader.check_queue(req.context.caller, params["queue"])
+
+
+def _check_path(req: falcon.asgi.Request, params: dict[str, Any]) -> None:
+    """Refuse paths that match a route by accident."""
+    # SECURITY: an encoded slash would make one path segment out of two, or two of one.
+    if b"%2f" in req.scope.get("raw_path", b"").lower():
+        raise falcon.HTTPRouteNotFound
+    # A trailing slash is no message and no claim; an empty queue name has an error of its own.
+    if "" in (params.get("message_id"), params.get("claim_id")):
+        raise falcon.HTTPRouteNotFound
 
 
 class RequestId:

@@ -96,11 +96,11 @@ class RequestReader:
 
     def message_ids(self, req: falcon.asgi.Request) -> Sequence[str] | None:
         """Return the ids asked for, comma-separated or repeated, or None without any."""
-        return req.get_param_as_list("ids")
+        return _list(req, "ids")
 
     def claim_ids(self, req: falcon.asgi.Request) -> Sequence[str] | None:
         """Return the claims under which messages are to be deleted, or None."""
-        return req.get_param_as_list("claim_ids")
+        return _list(req, "claim_ids")
 
     def claim_id(self, req: falcon.asgi.Request) -> str | None:
         """Return the claim under which a message is to be deleted, or None."""
@@ -200,6 +200,14 @@ class RequestReader:
 def detailed(req: falcon.asgi.Request) -> bool:
     """Say whether the client wants messages with more than Zaqar's keys."""
     return _flag(req, "detailed")
+
+
+def _list(req: falcon.asgi.Request, name: str) -> list[str] | None:
+    """Return the elements of a list, comma-separated, repeated or both; empty ones drop out."""
+    values = req.get_param_as_list(name)
+    if values is None:
+        return None
+    return [element for value in values for element in value.split(",") if element]
 
 
 def _limit(req: falcon.asgi.Request, name: str) -> int:

@@ -24,7 +24,8 @@ class Operations:
         delete_with_claim_id: bool = False,
     ) -> None:
         """Join the rules with a store, the limits and a clock."""
-        policies = Policies(storage.queues, limits)
+        # NOTE: a driver may make its views when it is opened, after this.
+        policies = Policies(storage, limits)
         self._storage = storage
         self.queues = QueueOperations(storage, limits, clock, policies)
         self.messages = MessageOperations(

@@ -30,7 +30,7 @@ class ClaimOperations:
         self, storage: Storage, limits: Limits, clock: Clock, policies: Policies
     ) -> None:
         """Work on `storage` under `limits`, with the time of `clock`."""
-        self._store = storage.claims
+        self._storage = storage
         self._limits = limits
         self._clock = clock
         self._policies = policies
@@ -61,7 +61,7 @@ class ClaimOperations:
         async def step(policy: QueuePolicy) -> Claim | None:
             if policy.version is None:
                 return None
-            return await self._store.claim(
+            return await self._storage.claims.claim(
                 project,
                 queue,
                 claim_id=claim_id,
@@ -85,7 +85,7 @@ class ClaimOperations:
         now_ms = self._clock.now_ms()
         claim = None
         if ids.is_claim_id(claim_id):
-            claim = await self._store.get(project, queue, claim_id, now_ms=now_ms)
+            claim = await self._storage.claims.get(project, queue, claim_id, now_ms=now_ms)
         if claim is None:
             raise ClaimNotFound(f"Claim {claim_id} does not exist or has ended.")
         return ClaimView(claim, ids.queue_tag(project, queue), now_ms)
@@ -107,7 +107,7 @@ class ClaimOperations:
         ttl_s, grace_s = self._lease(ttl_s, grace_s)
         if not ids.is_claim_id(claim_id):
             raise ClaimLost(f"{claim_id!r} is not the id of a claim.")
-        await self._store.renew(
+        await self._storage.claims.renew(
             project,
             queue,
             claim_id,
@@ -122,7 +122,9 @@ class ClaimOperations:
     async def release(self, project: str, queue: str, claim_id: str) -> None:
         """Make the messages of the claim ready at once. An ended claim is no error."""
         if ids.is_claim_id(claim_id):
-            await self._store.release(project, queue, claim_id, now_ms=self._clock.now_ms())
+            await self._storage.claims.release(
+                project, queue, claim_id, now_ms=self._clock.now_ms()
+            )
 
     def _lease(self, ttl_s: int | None, grace_s: int | None) -> tuple[int, int]:
         """Return lease and grace, with defaults for None (the official client sends null)."""

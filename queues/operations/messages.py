@@ -67,8 +67,7 @@ class MessageOperations:
         delete_with_claim_id: bool,
     ) -> None:
         """Work on `storage`; `delete_with_claim_id` makes bulk deletes name their claims."""
-        self._queues = storage.queues
-        self._store = storage.messages
+        self._storage = storage
         self._limits = limits
         self._clock = clock
         self._policies = policies
@@ -95,7 +94,7 @@ class MessageOperations:
 
         async def step(policy: QueuePolicy) -> Sequence[int]:
             messages = self._prepare(drafts, policy, client_id, document_bytes)
-            return await self._store.post(
+            return await self._storage.messages.post(
                 project,
                 queue,
                 messages,
@@ -141,7 +140,7 @@ class MessageOperations:
 
     async def _create(self, project: str, queue: str) -> int:
         """Create the queue with empty metadata, as its first post does; return its version."""
-        stored, _ = await self._queues.create(
+        stored, _ = await self._storage.queues.create(
             project,
             queue,
             metadata=b"{}",
@@ -165,7 +164,7 @@ class MessageOperations:
         after_seq = ids.parse_message_id(query.marker, tag) if query.marker else 0
         if after_seq is None:
             return Snapshot((), tag, now_ms)
-        page = await self._store.list(
+        page = await self._storage.messages.list(
             project,
             queue,
             after_seq=after_seq,
@@ -185,7 +184,9 @@ class MessageOperations:
         check_count("ids", len(message_ids), self._limits.max_messages_per_page)
         tag, now_ms = ids.queue_tag(project, queue), self._clock.now_ms()
         seqs = _parse_ids(message_ids, tag)
-        found = await self._store.get(project, queue, seqs, now_ms=now_ms) if seqs else ()
+        found: Sequence[Message] = ()
+        if seqs:
+            found = await self._storage.messages.get(project, queue, seqs, now_ms=now_ms)
         if not found:
             raise MessageNotFound(f"None of the messages exists in queue {queue}.")
         return Snapshot(found, tag, now_ms)
@@ -201,7 +202,7 @@ class MessageOperations:
         seqs = _parse_ids([message_id], ids.queue_tag(project, queue))
         if claim_id is not None and not ids.is_claim_id(claim_id):
             raise DeleteUnderLostClaim(f"{claim_id!r} is not the id of a claim.")
-        refused = await self._store.delete(
+        refused = await self._storage.messages.delete(
             project,
             queue,
             seqs,
@@ -230,7 +231,7 @@ class MessageOperations:
         check_count("ids", len(message_ids), self._limits.max_messages_per_page)
         if self._delete_with_claim_id and not claim_ids:
             raise InvalidRequest("claim_ids is required together with ids.")
-        refused = await self._store.delete(
+        refused = await self._storage.messages.delete(
             project,
             queue,
             _parse_ids(message_ids, ids.queue_tag(project, queue)),
@@ -248,7 +249,7 @@ class MessageOperations:
         """
         check_count("pop", limit, self._limits.max_messages_per_claim_or_pop)
         now_ms = self._clock.now_ms()
-        popped = await self._store.pop(project, queue, limit=limit, now_ms=now_ms)
+        popped = await self._storage.messages.pop(project, queue, limit=limit, now_ms=now_ms)
         return Snapshot(popped, ids.queue_tag(project, queue), now_ms)
 
 

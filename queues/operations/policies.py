@@ -16,7 +16,7 @@ from queues.errors import QueueChanged, StorageUnavailable
 from queues.limits import Limits
 from queues.metadata import QueuePolicy
 from queues.model import Queue
-from queues.storage import QueueStore
+from queues.storage import Storage
 
 T = TypeVar("T")
 
@@ -27,9 +27,9 @@ _ATTEMPTS = 10
 class Policies:
     """The remembered policies of one process."""
 
-    def __init__(self, queues: QueueStore, limits: Limits) -> None:
-        """Read queues from `queues` and fill in defaults from `limits`."""
-        self._queues = queues
+    def __init__(self, storage: Storage, limits: Limits) -> None:
+        """Read queues from `storage` and fill in defaults from `limits`."""
+        self._storage = storage
         self._limits = limits
         self._absent = metadata.policy({}, None, limits)
         self._known: dict[tuple[str, str], QueuePolicy] = {}
@@ -61,5 +61,5 @@ class Policies:
         return policy
 
     async def _read(self, project: str, queue: str) -> QueuePolicy:
-        found = await self._queues.get(project, queue)
+        found = await self._storage.queues.get(project, queue)
         return self.remember(project, found) if found else self._absent

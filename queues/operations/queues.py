@@ -60,7 +60,7 @@ class QueueOperations:
         self, storage: Storage, limits: Limits, clock: Clock, policies: Policies
     ) -> None:
         """Work on `storage` under `limits`, with the time of `clock`."""
-        self._store = storage.queues
+        self._storage = storage
         self._limits = limits
         self._clock = clock
         self._policies = policies
@@ -73,7 +73,7 @@ class QueueOperations:
         Raises: InvalidRequest.
         """
         metadata.check(queue, document, self._limits)
-        stored, created = await self._store.create(
+        stored, created = await self._storage.queues.create(
             project,
             queue,
             metadata=metadata.encode(document, self._limits),
@@ -85,11 +85,11 @@ class QueueOperations:
 
     async def exists(self, project: str, queue: str) -> bool:
         """Say whether the queue exists."""
-        return await self._store.get(project, queue) is not None
+        return await self._storage.queues.get(project, queue) is not None
 
     async def describe(self, project: str, queue: str) -> Mapping[str, Any]:
         """Return the metadata with defaults filled in; an absent queue shows the defaults."""
-        found = await self._store.get(project, queue)
+        found = await self._storage.queues.get(project, queue)
         return self._shown(found) if found else metadata.with_defaults({}, self._limits)
 
     async def update(
@@ -100,7 +100,7 @@ class QueueOperations:
         Raises: QueueNotFound, MetadataConflict, InvalidRequest; nothing changed then.
         """
         for _ in range(_ATTEMPTS):
-            found = await self._store.get(project, queue)
+            found = await self._storage.queues.get(project, queue)
             if found is None:
                 raise QueueNotFound(f"Queue {queue} does not exist.")
             try:
@@ -114,7 +114,7 @@ class QueueOperations:
             metadata.decode(found.metadata), changes, metadata.reserved_defaults(self._limits)
         )
         metadata.check(found.name, patched, self._limits)
-        stored = await self._store.update(
+        stored = await self._storage.queues.update(
             project,
             found.name,
             metadata=metadata.encode(patched, self._limits),
@@ -126,16 +126,16 @@ class QueueOperations:
 
     async def delete(self, project: str, queue: str) -> None:
         """Delete the queue and all in it. An absent queue is no error."""
-        await self._store.delete(project, queue, now_ms=self._clock.now_ms())
+        await self._storage.queues.delete(project, queue, now_ms=self._clock.now_ms())
 
     async def purge(self, project: str, queue: str) -> None:
         """Remove every message in every state, in constant time."""
-        await self._store.purge(project, queue, now_ms=self._clock.now_ms())
+        await self._storage.queues.purge(project, queue, now_ms=self._clock.now_ms())
 
     async def stats(self, project: str, queue: str) -> QueueStats:
         """Count the messages; an absent queue gives zeros."""
         now_ms = self._clock.now_ms()
-        stats = await self._store.stats(project, queue, now_ms=now_ms)
+        stats = await self._storage.queues.stats(project, queue, now_ms=now_ms)
         return QueueStats(stats, ids.queue_tag(project, queue), now_ms)
 
     async def _matching(
@@ -146,7 +146,7 @@ class QueueOperations:
         marker, read, filtered = query.marker, 0, bool(query.name_part or query.filters)
         while read < _READ_PER_LISTING:
             step = 100 if filtered else query.limit
-            batch = await self._store.list(project, marker=marker, limit=step)
+            batch = await self._storage.queues.list(project, marker=marker, limit=step)
             for queue in batch:
                 marker = queue.name
                 if _matches(queue, query):
@@ -175,7 +175,7 @@ class QueueOperations:
             ListedQueue(queue.name, self._shown(queue) if query.detailed else None)
             for queue in found
         ]
-        total = await self._store.count(project) if query.with_count else None
+        total = await self._storage.queues.count(project) if query.with_count else None
         return QueuePage(shown, marker, total)
 
 

@@ -1,0 +1,33 @@
+"""Fixtures: the service in process on a fresh SQLite file, and one over real sockets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+
+from queues.config import Settings
+from storage_drivers import open_storage
+from tests.clock import MovableClock
+from tests.transport.service import Service, running
+
+Start = Callable[..., AbstractAsyncContextManager[Service]]
+
+
+@pytest.fixture
+def start(tmp_path: Path, clock: MovableClock) -> Start:
+    """Return how to run the service with settings of one's own."""
+
+    def begin(**settings: object) -> AbstractAsyncContextManager[Service]:
+        storage = open_storage(f"sqlite:///{tmp_path / 'nusku.db'}", timeout_ms=5000)
+        return running(storage, clock, Settings(**settings))  # type: ignore[arg-type]
+
+    return begin
+
+
+@pytest.fixture
+async def service(start: Start) -> AsyncIterator[Service]:
+    async with start() as running_service:
+        yield running_service
