@@ -1,0 +1,40 @@
+"""Opens SQLite drivers for tests, and counts what they do from outside."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from storage_drivers.sqlite import Driver
+from tests.clock import MovableClock
+from tests.conformance.handle import QueueHandle
+
+_WAL_HEADER, _FRAME_HEADER, _PAGE = 32, 24, 4096
+
+
+@asynccontextmanager
+async def opened(path: Path, *, timeout_ms: int = 10_000) -> AsyncIterator[Driver]:
+    """Open the file within the block."""
+    driver = Driver(f"sqlite:///{path}", timeout_ms=timeout_ms)
+    await driver.open()
+    try:
+        yield driver
+    finally:
+        await driver.close()
+
+
+@asynccontextmanager
+async def orders(path: Path, *, timeout_ms: int = 10_000) -> AsyncIterator[QueueHandle]:
+    """Open the file and create the queue `orders` within the block."""
+    async with opened(path, timeout_ms=timeout_ms) as driver:
+        handle = QueueHandle(driver, MovableClock())
+        await handle.create()
+        yield handle
+
+
+def commits(path: Path) -> int:
+    """Count the transactions in the write-ahead log: a commit's last frame has a size."""
+    log = path.with_name(path.name + "-wal").read_bytes()
+    frames = range(_WAL_HEADER, len(log), _FRAME_HEADER + _PAGE)
+    return sum(log[at + 4 : at + 8] != bytes(4) for at in frames)

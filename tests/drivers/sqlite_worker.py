@@ -1,0 +1,55 @@
+"""A server process without the server: `python -m tests.drivers.sqlite_worker VERB FILE`.
+
+Prints a line for each thing that the storage has acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from tests.conformance.handle import QueueHandle
+from tests.drivers.sqlite_storage import orders
+
+WRITERS = 8
+
+
+async def open_only(_: QueueHandle) -> None:
+    report("opened")
+
+
+async def post(queue: QueueHandle) -> None:
+    """Post until killed; print each sequence."""
+
+    async def one_writer() -> None:
+        while True:
+            for seq in await queue.post():
+                report(seq)
+
+    await asyncio.gather(*(one_writer() for _ in range(WRITERS)))
+
+
+async def claim(queue: QueueHandle) -> None:
+    """Claim until nothing is left; print each sequence."""
+
+    async def one_claimer() -> None:
+        while (claimed := await queue.claim(3)) is not None:
+            for message in claimed.messages:
+                report(message.seq)
+
+    await asyncio.gather(*(one_claimer() for _ in range(WRITERS)))
+
+
+def report(line: object) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+async def main(verb: str, path: Path) -> None:
+    async with orders(path) as queue:
+        await {"open": open_only, "post": post, "claim": claim}[verb](queue)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2])))

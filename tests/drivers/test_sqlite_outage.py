@@ -1,0 +1,119 @@
+"""What fails below SQLite: the answer comes in time, and the next call works when it can."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from queues.errors import StorageUnavailable
+from storage_drivers.sqlite import filesystem
+from tests.drivers.sqlite_storage import opened, orders
+
+TIMEOUT_MS = 300
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "nusku.db"
+
+
+def move_database(source: Path, target: Path) -> int:
+    """Move the file with its log, and return how many files were moved."""
+    target.mkdir(exist_ok=True)
+    files = list(source.glob("nusku.db*"))
+    for file in files:
+        assert not (target / file.name).exists()
+        shutil.move(file, target)
+    return len(files)
+
+
+@pytest.fixture
+def in_memory() -> Iterator[Path]:
+    """A path on a file system that a restart of the machine empties."""
+    memory = Path("/dev/shm")
+    if not filesystem.warnings(memory):
+        pytest.skip("this machine has no file system in memory")
+    folder = Path(tempfile.mkdtemp(dir=memory))
+    yield folder / "nusku.db"
+    shutil.rmtree(folder)
+
+
+async def test_a_file_locked_by_another_program_fails_writes_in_time_and_not_reads(
+    path: Path,
+) -> None:
+    async with orders(path, timeout_ms=TIMEOUT_MS) as queue:
+        seqs = await queue.post()
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        loop = asyncio.get_running_loop()
+        start_s = loop.time()
+        for _ in range(2):
+            with pytest.raises(StorageUnavailable):
+                await queue.post()
+            with pytest.raises(StorageUnavailable):
+                await queue.storage.health()
+            assert len(await queue.get(*seqs)) == 1
+        assert loop.time() - start_s < 4 * TIMEOUT_MS / 1000 + 2
+        other.rollback()
+        other.close()
+        await queue.post()
+        assert await queue.counts() == (0, 2)
+
+
+async def test_a_deleted_file_is_reported_and_never_replaced_by_an_empty_one(
+    path: Path,
+) -> None:
+    async with orders(path) as queue:
+        await queue.post()
+        aside = path.with_name("aside")
+        move_database(path.parent, aside)
+        for _ in range(2):
+            with pytest.raises(StorageUnavailable):
+                await queue.post()
+            with pytest.raises(StorageUnavailable):
+                await queue.counts()
+        assert move_database(aside, path.parent) == 3
+        await queue.post()
+        assert await queue.counts() == (0, 2)
+
+
+async def test_a_damaged_file_is_reported_and_a_restored_one_is_used_again(path: Path) -> None:
+    async with orders(path) as queue:
+        await queue.post()
+        checkpoint = sqlite3.connect(path)
+        checkpoint.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        checkpoint.close()
+        backup = path.with_name("backup")
+        shutil.copy(path, backup)
+        damaged = path.with_name("damaged")
+        damaged.write_bytes(b"not a database, " * 4096)
+        damaged.replace(path)
+        with pytest.raises(StorageUnavailable):
+            await queue.post()
+        backup.replace(path)
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        await queue.post()
+        assert await queue.counts() == (0, 2)
+
+
+async def test_health_says_what_an_acknowledgement_means(path: Path) -> None:
+    async with opened(path) as driver:
+        health = await driver.health()
+        assert "fsync" in health.durability
+
+
+async def test_a_file_in_memory_gives_a_warning_at_start_and_in_health(
+    in_memory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        async with opened(in_memory) as driver:
+            assert "tmpfs" in (await driver.health()).warnings[0]
+    assert "lost when the machine restarts" in caplog.text

@@ -1,0 +1,101 @@
+"""What nobody swept is tidied on the way, in steps, and the answers are exact all the same."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from storage_drivers.sqlite.sweep import STEP
+from tests.conformance.handle import QueueHandle
+from tests.drivers.sqlite_storage import orders
+from tests.factories import new_message, new_messages
+
+BACKLOG = 2 * STEP + 500
+
+
+def size(path: Path) -> int:
+    return path.stat().st_size
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "nusku.db"
+
+
+@pytest.fixture
+async def neglected(path: Path) -> AsyncIterator[tuple[QueueHandle, list[int]]]:
+    """A queue with a backlog each of expired and lapsed messages, and the live sequences."""
+    async with orders(path) as queue:
+        lapsed = await queue.post(*new_messages(BACKLOG))
+        await queue.claim_some(BACKLOG, lease_s=60)
+        await queue.post(*new_messages(BACKLOG, ttl_s=60))
+        ready = await queue.post(*new_messages(5))
+        queue.clock.advance(s=61)
+        yield queue, lapsed + ready
+
+
+async def test_a_claim_gets_the_lowest_sequences(
+    neglected: tuple[QueueHandle, list[int]],
+) -> None:
+    queue, live = neglected
+    claim = await queue.claim_some(BACKLOG + 10)
+    assert [message.seq for message in claim.messages] == live
+
+
+async def test_a_pop_gets_the_lowest_sequences(
+    neglected: tuple[QueueHandle, list[int]],
+) -> None:
+    queue, live = neglected
+    assert await queue.pop(BACKLOG + 10) == live
+
+
+async def test_a_listing_shows_all(neglected: tuple[QueueHandle, list[int]]) -> None:
+    queue, live = neglected
+    page = await queue.page(limit=BACKLOG + 10)
+    assert [message.seq for message in page.messages] == live
+
+
+async def test_stats_count_all(neglected: tuple[QueueHandle, list[int]]) -> None:
+    queue, live = neglected
+    stats = await queue.stats()
+    assert (stats.claimed, stats.total) == (0, len(live))
+    assert stats.oldest is not None
+    assert stats.newest is not None
+    assert (stats.oldest.seq, stats.newest.seq) == (live[0], live[-1])
+
+
+async def test_a_sweep_is_bounded_and_says_how_much_it_did(
+    neglected: tuple[QueueHandle, list[int]],
+) -> None:
+    queue, live = neglected
+    swept = []
+    while done := await queue.storage.sweep(limit=700, now_ms=queue.now_ms):
+        swept.append(done)
+    assert max(swept) == 700
+    assert sum(swept) == 2 * BACKLOG
+    assert await queue.counts() == (0, len(live))
+
+
+async def test_the_sweep_frees_what_purged_and_deleted_queues_left(path: Path) -> None:
+    async with orders(path) as queue:
+        for clear in (queue.purge, queue.drop):
+            await queue.post(*new_messages(150))
+            await clear()
+        swept = []
+        while done := await queue.storage.sweep(limit=100, now_ms=queue.now_ms):
+            swept.append(done)
+        assert swept == [100, 100, 100]
+
+
+async def test_a_message_of_100_bytes_takes_300_bytes_at_most(path: Path) -> None:
+    count, queues = 20_000, 20
+    async with orders(path) as queue:
+        many = [queue.on(queue=f"queue-{number}") for number in range(queues)]
+        for each in many:
+            await each.create()
+        for _ in range(count // queues // 10):
+            for each in many:
+                await each.post(*(new_message(b"x" * 100) for _ in range(10)))
+    assert size(path) / count <= 300
