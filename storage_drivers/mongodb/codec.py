@@ -1,0 +1,69 @@
+"""Documents to model objects and back."""
+
+from __future__ import annotations
+
+from queues.model import (
+    DeadLetter,
+    DeadLetterReason,
+    Media,
+    Message,
+    NewMessage,
+    Queue,
+)
+from storage_drivers.mongodb.layout import Document, message_id, unescape
+
+
+def queue(doc: Document) -> Queue:
+    """Return the queue in a live queue's document."""
+    return Queue(
+        name=unescape(doc["name"]),
+        metadata=bytes(doc["metadata"]),
+        version=doc["version"],
+        created_ms=doc["created"],
+    )
+
+
+def message_document(bucket: str, seq: int, new: NewMessage, now_ms: int) -> Document:
+    """Return the document of a message posted at `now_ms`."""
+    return {
+        "_id": message_id(bucket, seq),
+        "b": bucket,
+        "seq": seq,
+        "visible": now_ms + new.delay_ms if new.delay_ms else 0,
+        "expires": now_ms + new.ttl_s * 1000,
+        "posted": now_ms,
+        "ttl": new.ttl_s,
+        "body": new.body,
+        "media": int(new.media),
+        "client": new.client_id,
+        "count": 0,
+    }
+
+
+def message(doc: Document, now_ms: int) -> Message:
+    """Return the message in a document as it stands at `now_ms`."""
+    waiting = doc["visible"] > now_ms
+    return Message(
+        seq=doc["seq"],
+        posted_ms=doc["posted"],
+        ttl_s=doc["ttl"],
+        expires_ms=doc["expires"],
+        body=bytes(doc["body"]),
+        media=Media(doc["media"]),
+        claim_id=doc.get("claim") if waiting else None,
+        claim_count=doc["count"],
+        visible_ms=doc["visible"] if waiting else 0,
+        dead_letter=_dead_letter(doc.get("origin")),
+    )
+
+
+def _dead_letter(origin: Document | None) -> DeadLetter | None:
+    if origin is None:
+        return None
+    return DeadLetter(
+        queue=unescape(origin["queue"]),
+        seq=origin["seq"],
+        reason=DeadLetterReason(origin["reason"]),
+        claim_count=origin["count"],
+        moved_ms=origin["moved"],
+    )

@@ -1,0 +1,139 @@
+"""The driver: connects, checks, makes the indexes, and joins the views."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo.errors import ConfigurationError as InvalidOption
+from pymongo.errors import InvalidURI, OperationFailure
+from pymongo.read_concern import ReadConcern
+
+from queues.errors import ConfigurationError
+from queues.model import Health
+from queues.storage import Capabilities, Storage
+from storage_drivers.mongodb import sweep
+from storage_drivers.mongodb import url as urls
+from storage_drivers.mongodb.claims import MongoClaims
+from storage_drivers.mongodb.errors import bounded
+from storage_drivers.mongodb.layout import (
+    ANSWER_INDEXES,
+    MESSAGE_INDEXES,
+    QUEUE_INDEXES,
+    Database,
+    Document,
+)
+from storage_drivers.mongodb.messages import MongoMessages
+from storage_drivers.mongodb.posting import Poster
+from storage_drivers.mongodb.queues import MongoQueues
+
+_log = logging.getLogger(__name__)
+
+#: MongoDB 5.0, the oldest that the driver is written for.
+_OLDEST_WIRE_VERSION = 13
+
+_REFUSED = frozenset({13, 18, 85, 86})  # not authorised, login failed, conflicting indexes
+
+_STANDALONE = (
+    "MongoDB is a standalone server: what it acknowledges survives a crash, but not the loss "
+    "of its disk; a replica set keeps copies"
+)
+
+
+class Driver(Storage):
+    """A storage on MongoDB; see README.md for what it promises."""
+
+    def __init__(self, url: str, *, timeout_ms: int) -> None:
+        urls.check(url)
+        self._url = url
+        self._client: AsyncIOMotorClient[Any] | None = None
+        self.db = Database(timeout_ms)
+        self._poster = Poster(self.db)
+        self.capabilities = Capabilities(atomic_post=False, flat_stats=False)
+        self.queues = MongoQueues(self.db)
+        self.messages = MongoMessages(self.db, self._poster)
+        self.claims = MongoClaims(self.db)
+
+    async def open(self) -> None:
+        """See Storage."""
+        self._client = self._connect()
+        await self._prepare()
+
+    def _connect(self) -> AsyncIOMotorClient[Any]:
+        timeout_ms = self.db.timeout_ms
+        try:
+            return AsyncIOMotorClient(
+                self._url,
+                appname="nusku",
+                timeoutMS=timeout_ms,
+                serverSelectionTimeoutMS=timeout_ms,
+                connectTimeoutMS=timeout_ms,
+                w="majority",
+                journal=True,
+                readPreference="primary",
+            )
+        except (InvalidURI, InvalidOption, ValueError, TypeError) as ex:
+            # SECURITY: the library's text may quote the URL, so only its kind is told.
+            raise ConfigurationError(
+                f"storage mongodb: the URL is not valid ({type(ex).__name__})"
+            ) from None
+
+    @bounded
+    async def _prepare(self) -> None:
+        hello = await self._hello()
+        if hello.get("maxWireVersion", 0) < _OLDEST_WIRE_VERSION:
+            raise ConfigurationError("storage mongodb: MongoDB 5.0 or newer is needed")
+        if _is_standalone(hello):
+            _log.warning(_STANDALONE)
+        self._find_collections(hello)
+        try:
+            await self._make_indexes()
+        except OperationFailure as ex:
+            if ex.code not in _REFUSED:
+                raise
+            raise ConfigurationError(f"storage mongodb: {ex.details or ex}") from ex
+
+    async def _hello(self) -> Document:
+        assert self._client is not None, "open() comes first"  # noqa: S101 (a programming error)
+        hello: Document = await self._client.admin.command("hello")
+        return hello
+
+    def _find_collections(self, hello: Document) -> None:
+        """Read what a majority has, where there is one to ask."""
+        assert self._client is not None, "open() comes first"  # noqa: S101 (a programming error)
+        level = None if _is_standalone(hello) else "majority"
+        database = self._client.get_database(
+            urls.database_name(self._url), read_concern=ReadConcern(level)
+        )
+        self.db.queues = database["queues"]
+        self.db.messages = database["messages"]
+        self.db.answers = database["answers"]
+
+    async def _make_indexes(self) -> None:
+        await self.db.queues.create_indexes(list(QUEUE_INDEXES))
+        await self.db.messages.create_indexes(list(MESSAGE_INDEXES))
+        await self.db.answers.create_indexes(list(ANSWER_INDEXES))
+
+    async def close(self) -> None:
+        """See Storage."""
+        await self._poster.drain()
+        if self._client is not None:
+            self._client.close()
+
+    @bounded
+    async def health(self) -> Health:
+        """See Storage."""
+        if _is_standalone(await self._hello()):
+            return Health("journaled on one standalone server", (_STANDALONE,))
+        return Health("journaled on a majority of the replica set")
+
+    @bounded
+    async def sweep(self, *, limit: int, now_ms: int) -> int:
+        """See Storage."""
+        return await sweep.sweep(self.db, limit=limit, now_ms=now_ms)
+
+
+def _is_standalone(hello: Document) -> bool:
+    """Say whether this is neither a member of a replica set nor a router of shards."""
+    return "setName" not in hello and hello.get("msg") != "isdbgrid"

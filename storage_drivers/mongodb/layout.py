@@ -1,0 +1,181 @@
+"""Where things are: collections, fields, indexes, and how names become keys.
+
+`queues`: one document a queue, kept for `TOMBSTONE_MS` after deletion for its sequence::
+
+    _id       escaped project, a space, escaped queue
+    project, name, metadata, version, created, live
+    life      new for every creation; idempotency keys hang on it
+    bucket    where the messages are; a purge is a new bucket
+    dropped   former buckets whose messages the sweep still has to remove
+    seq       the last sequence given out
+    open      reservations of writers in flight: token -> {low, n, at}, see sequence.py
+    gone      tombstones only: when the sweep may remove them
+
+`messages`: one document a message::
+
+    _id       bucket and sequence in 14 hexadecimal digits, so that _id order is queue order
+    b, seq    the same two, for indexes and for the shard key (b)
+    visible   0 ready; a time: delayed or leased until then; HIDDEN and above: see below
+    expires, posted, ttl, body, media, client, origin (of a dead letter)
+    claim, count, lease, leased
+    stage     STAGED only: what decides whether the message will be seen, see staging.py
+    move, to, no   MOVING only, see dead_letters.py
+
+`answers`: one document an idempotency key, see idempotency.py.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from pymongo import ASCENDING, DESCENDING, IndexModel
+
+Document = dict[str, Any]
+#: A collection of the asynchronous client; driver.py alone knows which client that is.
+Collection = Any
+
+_T = TypeVar("_T")
+
+#: `visible` from here on marks documents that are no messages to anybody.
+HIDDEN = 2**60
+#: Inserted, but not yet decided to be part of the queue.
+STAGED = HIDDEN
+#: On its way to a dead-letter queue.
+MOVING = HIDDEN + 1
+#: No message at all: it keeps a late writer out of this sequence.
+FENCE = HIDDEN + 2
+#: `expires` of what must not expire.
+NEVER = 2**60
+
+#: How long a deleted queue's sequence and a fence are remembered.
+TOMBSTONE_MS = 86_400_000
+
+#: A process remembers the buckets and sequences of this many queues.
+REMEMBERED_QUEUES = 10_000
+
+QUEUE_INDEXES = (
+    IndexModel(
+        [("project", ASCENDING), ("name", ASCENDING)],
+        name="live_by_name",
+        partialFilterExpression={"live": True},
+    ),
+    IndexModel(
+        [("gone", ASCENDING)],
+        name="gone",
+        partialFilterExpression={"gone": {"$gt": 0}},
+    ),
+    IndexModel(
+        [("dropped", ASCENDING)],
+        name="dropped",
+        partialFilterExpression={"dropped": {"$gt": ""}},
+    ),
+)
+
+MESSAGE_INDEXES = (
+    # Due messages come first, then the ready ones by sequence; `expires` lets the index
+    # alone skip what has expired.
+    IndexModel(
+        [("b", ASCENDING), ("visible", DESCENDING), ("seq", ASCENDING), ("expires", ASCENDING)],
+        name="ready",
+    ),
+    IndexModel([("b", ASCENDING), ("expires", ASCENDING)], name="expired_in_queue"),
+    IndexModel([("expires", ASCENDING)], name="expired"),
+    IndexModel(
+        [("b", ASCENDING), ("claim", ASCENDING)],
+        name="claimed",
+        partialFilterExpression={"claim": {"$gt": ""}},
+    ),
+    IndexModel(
+        [("visible", ASCENDING)],
+        name="waiting",
+        partialFilterExpression={"visible": {"$gt": 0}},
+    ),
+)
+
+ANSWER_INDEXES = (IndexModel([("until", ASCENDING)], name="until"),)
+
+_ESCAPED = re.compile(r"[!~]([0-9a-f]{2})|(.)", re.DOTALL)
+
+
+@dataclass
+class Database:
+    """The collections, filled in when the driver is opened, and what a process remembers.
+
+    `seqs` and `buckets` are hints from earlier calls; what they say is never trusted
+    without a condition in the store.
+    """
+
+    timeout_ms: int
+    queues: Collection = None
+    messages: Collection = None
+    answers: Collection = None
+    seqs: dict[str, int] = field(default_factory=dict)
+    buckets: dict[str, str] = field(default_factory=dict)
+
+    def remember(self, queue_id: str, *, bucket: str, seq: int) -> None:
+        """Note the bucket and the last sequence of a queue, forgetting the oldest note."""
+        _note(self.buckets, queue_id, bucket)
+        _note(self.seqs, queue_id, seq)
+
+
+def _note(notes: dict[str, _T], queue_id: str, value: _T) -> None:
+    notes.pop(queue_id, None)
+    notes[queue_id] = value
+    if len(notes) > REMEMBERED_QUEUES:
+        del notes[next(iter(notes))]
+
+
+@lru_cache(maxsize=REMEMBERED_QUEUES)
+def escape(text: str) -> str:
+    """Return `text` in printable ASCII without a space, injective and keeping the order.
+
+    Order is that of code points, which is that of UTF-8 bytes. Low bytes become `!xx`, high
+    ones `~xx`; `!` and `~` are escaped themselves and are the first and the last of the
+    characters in use.
+    """
+    return "".join(map(_escape_byte, text.encode("utf-8", "surrogatepass")))
+
+
+def _escape_byte(byte: int) -> str:
+    if byte <= ord("!"):
+        return f"!{byte:02x}"
+    return f"~{byte:02x}" if byte >= ord("~") else chr(byte)
+
+
+def unescape(escaped: str) -> str:
+    """Return the text that `escape` was given."""
+    data = b"".join(
+        bytes.fromhex(code) if code else char.encode("ascii")
+        for code, char in _ESCAPED.findall(escaped)
+    )
+    return data.decode("utf-8", "surrogatepass")
+
+
+def queue_id(project: str, queue: str) -> str:
+    """Return the `_id` of the queue's document; no two pairs of names share one."""
+    return f"{escape(project)} {escape(queue)}"
+
+
+def new_token() -> str:
+    """Return a name for a bucket, a life or a reservation that nobody else has."""
+    return secrets.token_hex(12)
+
+
+def message_id(bucket: str, seq: int) -> str:
+    """Return the `_id` of a message; ids of one bucket sort by sequence."""
+    return f"{bucket}{seq:014x}"
+
+
+def message_ids(bucket: str, seqs: Iterable[int]) -> list[str]:
+    """Return the `_id` of each message."""
+    return [message_id(bucket, seq) for seq in seqs]
+
+
+def answer_id(life: str, key: str) -> str:
+    """Return the `_id` of the record of an idempotency key in one life of a queue."""
+    return f"{life} {escape(key)}"

@@ -1,0 +1,232 @@
+"""Sequences: given out in order, and never filled in below what a reader has seen.
+
+A writer takes sequences by one update of the queue's document, which raises `seq` and adds
+a reservation to `open`; then it inserts; then it closes the reservation. A reader looks at
+nothing above the lowest open reservation. A reservation whose writer is gone is fenced by
+the reader that it holds up: a late insert then meets a taken `_id` and starts over.
+
+The update cannot tell where the range begins (that takes a pipeline), so the reservation
+says `low`, the last sequence that its process knew of: the range lies above it, and in the
+usual case right above it. The answer of the update tells whether it does; if it does not,
+because another process was faster, the writer corrects `low` before it inserts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from pymongo import ReturnDocument
+
+from storage_drivers.mongodb import staging
+from storage_drivers.mongodb.errors import ignoring_duplicates
+from storage_drivers.mongodb.layout import (
+    FENCE,
+    TOMBSTONE_MS,
+    Database,
+    Document,
+    message_id,
+    new_token,
+)
+from storage_drivers.mongodb.queues import find_live
+
+#: Corrections of `low` that lost against a fence or a purge before a writer gives up.
+_ATTEMPTS = 20
+
+#: A reader that is held up looks again after these pauses, then shows what it may.
+_PAUSES_S = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
+
+
+class Reservation(NamedTuple):
+    """Sequences `first` to `first + length - 1`, taken by the holder of `token`."""
+
+    queue_id: str
+    life: str
+    bucket: str
+    token: str
+    first: int
+    length: int
+
+    @property
+    def seqs(self) -> range:
+        """Return the sequences taken."""
+        return range(self.first, self.first + self.length)
+
+
+class View(NamedTuple):
+    """What a reader may see: sequences up to `bound`. `held`: more is on its way."""
+
+    bucket: str
+    bound: int
+    held: bool
+
+
+async def reserve(
+    db: Database,
+    queue_id: str,
+    count: int,
+    *,
+    version: int | None,
+    closing: Iterable[str],
+    now_ms: int,
+) -> Reservation | None:
+    """Take `count` sequences and close the reservations `closing` on the way.
+
+    Returns None when the queue is absent or not at `version` (None: any version).
+    """
+    for _ in range(_ATTEMPTS):
+        taken = await _reserve(
+            db, queue_id, count, version=version, closing=closing, now_ms=now_ms
+        )
+        if taken is None:
+            db.seqs.pop(queue_id, None)
+            return None
+        reservation, low = taken
+        if reservation.first == low + 1 or await _correct(db, reservation, low):
+            return reservation
+    return None
+
+
+async def _reserve(
+    db: Database,
+    queue_id: str,
+    count: int,
+    *,
+    version: int | None,
+    closing: Iterable[str],
+    now_ms: int,
+) -> tuple[Reservation, int] | None:
+    low = await _last_known(db, queue_id)
+    if low is None:
+        return None
+    token = new_token()
+    changes: Document = {
+        "$inc": {"seq": count},
+        "$set": {f"open.{token}": {"low": low, "n": count, "at": now_ms}},
+    }
+    if unset := {f"open.{closed}": "" for closed in closing}:
+        changes["$unset"] = unset
+    # NOTE: `seq` below `low` can only be a database restored from a backup.
+    condition: Document = {"_id": queue_id, "live": True, "seq": {"$gte": low}}
+    if version is not None:
+        condition["version"] = version
+    doc = await db.queues.find_one_and_update(
+        condition,
+        changes,
+        projection={"seq": 1, "bucket": 1, "life": 1},
+        return_document=ReturnDocument.AFTER,
+    )
+    if doc is None:
+        return None
+    db.remember(queue_id, bucket=doc["bucket"], seq=doc["seq"])
+    first = doc["seq"] - count + 1
+    return Reservation(queue_id, doc["life"], doc["bucket"], token, first, count), low
+
+
+async def _last_known(db: Database, queue_id: str) -> int | None:
+    if queue_id not in db.seqs:
+        await find_live(db, queue_id)
+    return db.seqs.get(queue_id)
+
+
+async def _correct(db: Database, reservation: Reservation, low: int) -> bool:
+    """Say where the range really begins, unless the reservation was taken away meanwhile."""
+    path = f"open.{reservation.token}.low"
+    corrected = await db.queues.update_one(
+        {"_id": reservation.queue_id, path: low}, {"$set": {path: reservation.first - 1}}
+    )
+    return bool(corrected.matched_count)
+
+
+async def close(db: Database, queue_id: str, tokens: Iterable[str]) -> None:
+    """Close reservations: all that will ever be inserted under them has been."""
+    unset = {f"open.{token}": "" for token in tokens}
+    await db.queues.update_one({"_id": queue_id}, {"$unset": unset})
+
+
+async def look(db: Database, queue_id: str) -> View | None:
+    """Return what a reader may see right now, or None for an absent queue."""
+    doc = await find_live(db, queue_id)
+    return _view(doc, doc["open"], doc["seq"]) if doc else None
+
+
+async def look_closer(db: Database, queue_id: str, *, now_ms: int) -> View | None:
+    """Return what a reader may see after the writers of this moment are through.
+
+    Waits a few milliseconds for them, and fences those that are gone. What a client has
+    been told is stored is usually visible here at once.
+    """
+    doc = await find_live(db, queue_id)
+    if doc is None:
+        return None
+    upto, tokens, bucket = doc["seq"], doc["open"].keys(), doc["bucket"]
+    for pause_s in _PAUSES_S:
+        doc = await _fence_the_dead(db, queue_id, doc, now_ms=now_ms)
+        if doc is None or doc["bucket"] != bucket:
+            break
+        waiting = {token: doc["open"][token] for token in tokens & doc["open"].keys()}
+        view = _view(doc, waiting, upto)
+        if not view.held:
+            return view
+        await asyncio.sleep(pause_s)
+        doc = await find_live(db, queue_id)
+    return _view(doc, doc["open"], doc["seq"]) if doc else None
+
+
+def _view(doc: Document, waiting: Document, upto: int) -> View:
+    bound = min([upto, *(entry["low"] for entry in waiting.values())])
+    return View(doc["bucket"], bound, held=bound < upto)
+
+
+async def _fence_the_dead(
+    db: Database, queue_id: str, doc: Document | None, *, now_ms: int
+) -> Document | None:
+    """Close reservations that are much older than a call can take; return the queue anew."""
+    if doc is None:
+        return None
+    deadline_ms = now_ms - max(10_000, 3 * db.timeout_ms)
+    dead = {token: entry for token, entry in doc["open"].items() if entry["at"] < deadline_ms}
+    for token, entry in dead.items():
+        await fence(db, queue_id, doc["bucket"], token, entry, now_ms=now_ms)
+    return await find_live(db, queue_id) if dead else doc
+
+
+async def fence(
+    db: Database, queue_id: str, bucket: str, token: str, entry: Document, *, now_ms: int
+) -> None:
+    """Close a reservation whose writer may still be alive, so that it can do no harm.
+
+    A message that is not there yet will meet a fence. What is staged is decided. A writer
+    that has not corrected `low` yet finds its reservation gone when it tries to.
+    """
+    low, count = entry["low"], entry["n"]
+    await _put_fences(db, bucket, range(low + 1, low + count + 1), now_ms)
+    await staging.settle(db, bucket, token, _between(bucket, low, low + count), now_ms=now_ms)
+    await db.queues.update_one(
+        {"_id": queue_id, f"open.{token}.low": low}, {"$unset": {f"open.{token}": ""}}
+    )
+
+
+async def _put_fences(db: Database, bucket: str, seqs: range, now_ms: int) -> None:
+    """Take what is free of the sequences."""
+    docs = [
+        {
+            "_id": message_id(bucket, seq),
+            "b": bucket,
+            "seq": seq,
+            "visible": FENCE,
+            "expires": now_ms + TOMBSTONE_MS,
+        }
+        for seq in seqs
+    ]
+    with ignoring_duplicates():
+        await db.messages.insert_many(docs, ordered=False)
+
+
+def _between(bucket: str, low: int, high: int) -> Document:
+    """Return the condition for sequences above `low` up to `high` of a bucket."""
+    return {
+        "_id": {"$gt": message_id(bucket, low), "$lte": message_id(bucket, high)},
+        "b": bucket,
+    }

@@ -1,0 +1,49 @@
+"""The sweep: bounded batches that any number of processes may run at the same time."""
+
+from __future__ import annotations
+
+from pymongo import ASCENDING
+
+from storage_drivers.mongodb import dead_letters, leasing
+from storage_drivers.mongodb.layout import MOVING, Collection, Database, Document
+
+
+async def sweep(db: Database, *, limit: int, now_ms: int) -> int:
+    """Deal with up to about `limit` documents of each kind and return how many there were."""
+    return (
+        await _finish_moves(db, limit, now_ms)
+        + await leasing.reap(db, {}, limit, now_ms)
+        + await leasing.promote(db, {}, limit, now_ms)
+        + await _empty_dropped_buckets(db, limit)
+        + await _remove(db.answers, {"until": {"$lte": now_ms}}, limit)
+        + await _remove(
+            db.queues, {"gone": {"$lte": now_ms}, "live": False, "dropped": []}, limit
+        )
+    )
+
+
+async def _finish_moves(db: Database, limit: int, now_ms: int) -> int:
+    moving = await db.messages.find({"visible": MOVING}).limit(limit).to_list(None)
+    await dead_letters.finish(db, moving, now_ms=now_ms)
+    return len(moving)
+
+
+async def _empty_dropped_buckets(db: Database, limit: int) -> int:
+    """Remove messages of buckets that no queue uses any more, one bucket at a time."""
+    doc = await db.queues.find_one({"dropped": {"$gt": ""}}, {"dropped": 1})
+    if doc is None:
+        return 0
+    bucket = doc["dropped"][0]
+    removed = await _remove(db.messages, {"b": bucket}, limit)
+    if removed < limit:
+        await db.queues.update_one({"_id": doc["_id"]}, {"$pull": {"dropped": bucket}})
+    return removed + 1
+
+
+async def _remove(collection: Collection, where: Document, limit: int) -> int:
+    found = collection.find(where, {"_id": 1}).sort("_id", ASCENDING).limit(limit)
+    ids = [doc["_id"] for doc in await found.to_list(None)]
+    if not ids:
+        return 0
+    removed = await collection.delete_many(where | {"_id": {"$in": ids}})
+    return int(removed.deleted_count)
