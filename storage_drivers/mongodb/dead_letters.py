@@ -179,7 +179,7 @@ async def _decide(
                     "b": doc["b"],
                     "visible": MOVING,
                     "to": {"$exists": False},
-                    "no": {"$ne": token},
+                    "no": {"$nin": [token]},
                 },
                 {"$set": {"to": {"bucket": new["b"], "seq": new["seq"], "token": token}}},
             )

@@ -50,7 +50,7 @@ async def record(
         "token": token,
         **answer,
     }
-    undecided = {"_id": key, "fingerprint": {"$exists": False}, "no": {"$ne": token}}
+    undecided = {"_id": key, "fingerprint": {"$exists": False}, "no": {"$nin": [token]}}
     try:
         await db.answers.update_one(undecided, {"$set": fields}, upsert=True)
     except DuplicateKeyError:

@@ -7,6 +7,7 @@
     life      new for every creation; idempotency keys hang on it
     bucket    where the messages are; a purge is a new bucket
     dropped   former buckets whose messages the sweep still has to remove
+    leftover  True while there are any
     seq       the last sequence given out
     open      reservations of writers in flight: token -> {low, n, at}, see sequence.py
     gone      tombstones only: when the sweep may remove them
@@ -70,9 +71,9 @@ QUEUE_INDEXES = (
         partialFilterExpression={"gone": {"$gt": 0}},
     ),
     IndexModel(
-        [("dropped", ASCENDING)],
-        name="dropped",
-        partialFilterExpression={"dropped": {"$gt": ""}},
+        [("leftover", ASCENDING)],
+        name="leftover",
+        partialFilterExpression={"leftover": True},
     ),
 )
 

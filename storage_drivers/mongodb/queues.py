@@ -90,7 +90,11 @@ class MongoQueues(QueueStore):
                 return
             dropped = await self.db.queues.update_one(
                 {"_id": key, "bucket": doc["bucket"]},
-                changes | {"$push": {"dropped": doc["bucket"]}},
+                {
+                    **changes,
+                    "$set": changes["$set"] | {"leftover": True},
+                    "$push": {"dropped": doc["bucket"]},
+                },
             )
             if dropped.matched_count:
                 return

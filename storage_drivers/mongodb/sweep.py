@@ -17,7 +17,9 @@ async def sweep(db: Database, *, limit: int, now_ms: int) -> int:
         + await _empty_dropped_buckets(db, limit)
         + await _remove(db.answers, {"until": {"$lte": now_ms}}, limit)
         + await _remove(
-            db.queues, {"gone": {"$lte": now_ms}, "live": False, "dropped": []}, limit
+            db.queues,
+            {"gone": {"$lte": now_ms}, "live": False, "leftover": {"$exists": False}},
+            limit,
         )
     )
 
@@ -30,13 +32,17 @@ async def _finish_moves(db: Database, limit: int, now_ms: int) -> int:
 
 async def _empty_dropped_buckets(db: Database, limit: int) -> int:
     """Remove messages of buckets that no queue uses any more, one bucket at a time."""
-    doc = await db.queues.find_one({"dropped": {"$gt": ""}}, {"dropped": 1})
+    doc = await db.queues.find_one({"leftover": True}, {"dropped": 1})
     if doc is None:
         return 0
     bucket = doc["dropped"][0]
     removed = await _remove(db.messages, {"b": bucket}, limit)
     if removed < limit:
-        await db.queues.update_one({"_id": doc["_id"]}, {"$pull": {"dropped": bucket}})
+        queue = {"_id": doc["_id"]}
+        await db.queues.update_one(queue, {"$pull": {"dropped": bucket}})
+        await db.queues.update_one(
+            queue | {"dropped": {"$size": 0}}, {"$unset": {"leftover": ""}}
+        )
     return removed + 1
 
 
