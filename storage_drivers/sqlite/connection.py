@@ -31,7 +31,18 @@ def create_file(path: Path) -> None:
     if not os.access(path.parent, os.W_OK):
         raise ConfigurationError(f"storage {path}: no permission to write in {path.parent}")
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        # NOTE: exclusively, so never a file in use: to close a file drops all POSIX locks that
+        # the process has on it, SQLite's too (sqlite.org/howtocorrupt.html, section 2.2).
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        if not path.is_file():
+            raise ConfigurationError(
+                f"storage {path}: not a file, but a directory or such"
+            ) from None
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise ConfigurationError(
+                f"storage {path}: no permission to read and write it"
+            ) from None
     except OSError as ex:
         raise ConfigurationError(f"storage {path}: {ex.strerror}") from ex
 

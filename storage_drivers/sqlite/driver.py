@@ -22,6 +22,7 @@ from storage_drivers.sqlite.migrations import migrate
 from storage_drivers.sqlite.queues import Queues
 from storage_drivers.sqlite.readers import Reader
 from storage_drivers.sqlite.sweep import sweep
+from storage_drivers.sqlite.turn import Turn
 from storage_drivers.sqlite.writer import Transaction, Writer
 
 _log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class Driver(Storage):
         await asyncio.to_thread(_prepare, self._path, self._timeout_ms)
         for warning in warnings(self._path):
             _log.warning("storage: %s", warning)
-        writers = [Writer(self._link())]
+        writers = [Writer(self._link(), Turn(self._path))]
         readers = [Reader(self._link()) for _ in range(_READERS)]
         self._writer = Lane("sqlite-writer", writers, timeout_ms=self._timeout_ms)
         self._readers = Lane("sqlite-reader", readers, timeout_ms=self._timeout_ms)

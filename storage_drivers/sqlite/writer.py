@@ -10,6 +10,7 @@ from storage_drivers.sqlite.connection import Link
 from storage_drivers.sqlite.errors import is_store_failure, unavailable
 from storage_drivers.sqlite.lane import Call
 from storage_drivers.sqlite.layout import statements
+from storage_drivers.sqlite.turn import Turn
 
 _SQL = statements("sequence")
 
@@ -51,29 +52,35 @@ class Writer:
     the batch alone. A failing commit fails all of them.
     """
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, turn: Turn) -> None:
         self._link = link
+        self._turn = turn
 
     def run(self, calls: Sequence[Call[Transaction]]) -> None:
         """Run and commit the writes, or fail them all with StorageUnavailable."""
         try:
-            connection = self._link.connected()
-            connection.execute("BEGIN IMMEDIATE")
-            transaction = Transaction(connection)
-            for call in calls:
-                # NOTE: the lock may have come after the caller was told that it did not.
-                if not call.future.done():
-                    _attempt(transaction, call)
-            transaction.save_sequences()
-            connection.execute("COMMIT")
+            with self._turn:
+                self._commit(calls)
         except (sqlite3.Error, OSError) as ex:
             self._link.close()
             for call in calls:
                 call.result = unavailable(ex)
 
+    def _commit(self, calls: Sequence[Call[Transaction]]) -> None:
+        connection = self._link.connected()
+        connection.execute("BEGIN IMMEDIATE")
+        transaction = Transaction(connection)
+        for call in calls:
+            # NOTE: the lock may have come after the caller was told that it did not.
+            if not call.future.done():
+                _attempt(transaction, call)
+        transaction.save_sequences()
+        connection.execute("COMMIT")
+
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection and leave the line."""
         self._link.close()
+        self._turn.close()
 
 
 def _attempt(transaction: Transaction, call: Call[Transaction]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from queues.errors import QueueChanged, StorageUnavailable
 from storage_drivers.sqlite.connection import Link
 from storage_drivers.sqlite.lane import Call, Lane
+from storage_drivers.sqlite.turn import Turn
 from storage_drivers.sqlite.writer import Transaction, Writer
 from tests.drivers.sqlite_storage import commits, opened, orders
 
@@ -98,7 +100,7 @@ async def test_a_thread_that_never_answers_is_reported_in_time() -> None:
     stuck = threading.Event()
 
     class Hanging:
-        def run(self, calls: list[Call[None]]) -> None:
+        def run(self, calls: Sequence[Call[None]]) -> None:
             stuck.wait()
 
         def close(self) -> None:
@@ -125,11 +127,11 @@ async def test_a_closed_storage_says_that_it_is_closed(path: Path) -> None:
             await queue.post()
 
 
-def batch(path: Path, *works: object) -> list[object]:
+def batch(path: Path, *works: Callable[[Transaction], object]) -> list[object]:
     """Run the writes as one batch and return their results."""
     loop = asyncio.get_running_loop()
-    calls = [Call(work, loop.create_future(), 0) for work in works]  # type: ignore[arg-type]
-    writer = Writer(Link(path, 1000))
+    calls = [Call(work, loop.create_future(), 0) for work in works]
+    writer = Writer(Link(path, 1000), Turn(path))
     writer.run(calls)
     writer.close()
     return [call.result for call in calls]

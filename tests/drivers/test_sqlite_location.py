@@ -80,7 +80,8 @@ async def test_a_new_file_and_its_log_are_for_the_owner_alone(tmp_path: Path) ->
     await driver.queues.create("alpha", "orders", metadata=b"{}", version=1, now_ms=0)
     modes = files(tmp_path)
     await driver.close()
-    assert modes == dict.fromkeys(["nusku.db", "nusku.db-wal", "nusku.db-shm"], 0o600)
+    names = ["nusku.db", "nusku.db-wal", "nusku.db-shm", "nusku.db-turn"]
+    assert modes == dict.fromkeys(names, 0o600)
 
 
 async def test_a_name_with_special_characters_is_opened_as_it_is(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from queues.errors import StorageUnavailable
+from storage_drivers.sqlite.turn import Turn
 from tests.conformance.handle import QueueHandle
 from tests.drivers.sqlite_storage import opened, orders
 from tests.factories import new_messages
@@ -104,7 +106,7 @@ async def test_a_reader_with_a_marker_misses_nothing_of_two_posting_processes(
     seen: list[int] = []
     async with orders(path) as queue:
         with worker("post", path) as one, worker("post", path) as two:
-            acknowledged = set()
+            acknowledged: set[int] = set()
             while len(acknowledged) < 600:
                 acknowledged |= set(sequences(one, 50)) | set(sequences(two, 50))
                 seen += await page_after(queue, seen)
@@ -126,3 +128,15 @@ async def test_many_processes_may_open_a_fresh_file_at_the_same_time(path: Path)
             assert (process.returncode, out) == (0, "opened\n")
     async with opened(path) as driver:
         await driver.health()
+
+
+async def test_a_writer_waits_for_its_turn_and_gives_up_in_time(path: Path) -> None:
+    async with orders(path, timeout_ms=300) as queue:
+        turn = Turn(path)
+        with turn:
+            with pytest.raises(StorageUnavailable):
+                await queue.post()
+            assert await queue.counts() == (0, 0)
+        turn.close()
+        await queue.post()
+        assert await queue.counts() == (0, 1)
