@@ -3,13 +3,14 @@
 All keys of a queue begin with `<namespace>:{<project>:<queue>}:`, where both names are
 percent-quoted with nothing safe but letters, digits and `_.-~`. No name can therefore forge
 another's key or hash tag, and a queue is one slot of a cluster. The index of a project is
-under `{<project>}`, the lists of the sweep under `{sweep::<shard>}`: a quoted name holds no
-colon, so these are no queue's. A sequence in an ordered set or a hash is seven bytes, most
+under `{<project>::}`, the lists of the sweep under `{sweep::<shard>}`: a quoted name holds
+no colon, so these are no queue's. A sequence in an ordered set or a hash is seven bytes, most
 significant first.
 
 Of a queue:
 
-    meta         hash    metadata, version, created_ms, incarnation (the version it began with)
+    meta         hash    metadata, version, created_ms; incarnation (the sequence it began
+                         at), token (names this life in the project's index)
     seq          string  last sequence given out; outlives the queue for a day
     messages     hash    sequence -> record (codec.py)
     ready        zset    sequence by sequence
@@ -104,7 +105,7 @@ class Layout:
         return QueuePlace(self._namespace, f"{_quote(project)}:{_quote(queue)}")
 
     def _project(self, project: str) -> Place:
-        return Place(f"{self._namespace}:{{{_quote(project)}}}:", ("names", "tokens"))
+        return Place(f"{self._namespace}:{{{_quote(project)}::}}:", ("names", "tokens"))
 
     def sweep(self, shard: int) -> Place:
         """Return the keys of one share of the list of queues to sweep."""

@@ -63,6 +63,7 @@ class Pipeline:
         self._idle: list[tuple[AbstractConnection, float]] = []
         self._running: set[asyncio.Task[None]] = set()
         self._is_flush_due = False
+        self._is_closed = False
 
     def submit(self, packed: bytes, *, asking: bool = False) -> asyncio.Future[Reply]:
         """Send a command with the others of this turn; the future brings its reply.
@@ -71,6 +72,8 @@ class Pipeline:
         command was run is then unknown, and it is not repeated. An error reply is raised as
         redis-py's ResponseError. Cancelling the future harms no other.
         """
+        if self._is_closed:
+            raise StorageUnavailable("This connection to Redis was closed")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Reply] = loop.create_future()
         if asking:
@@ -142,6 +145,7 @@ class Pipeline:
 
     async def close(self) -> None:
         """Let running calls finish, then close the connections."""
+        self._is_closed = True
         while self._running or self._waiting:
             await asyncio.wait(self._running) if self._running else await asyncio.sleep(0)
         await self._close_idle()
@@ -150,13 +154,15 @@ class Pipeline:
         """Close connections that nobody uses: after one failed, they are of no use either."""
         while self._idle:
             connection, _ = self._idle.pop()
-            await connection.disconnect(nowait=True)
+            await connection.disconnect()
 
 
 async def _is_stale(connection: AbstractConnection) -> bool:
     """Say whether an idle connection was closed, or has data that nobody asked for."""
+    # redis-py 8.0 gave it a new name and warns of the old one.
+    can_read = getattr(connection, "can_read", None) or connection.can_read_destructive
     try:
-        return bool(await connection.can_read_destructive())
+        return bool(await can_read())
     except (RedisError, OSError):
         return True
 

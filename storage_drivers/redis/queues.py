@@ -94,9 +94,9 @@ class RedisQueueStore(QueueStore):
 
     async def delete(self, project: str, queue: str, *, now_ms: int) -> None:
         place = self._layout.queue(project, queue)
-        incarnation = await self._executor.run(_DELETE, place, now_ms=now_ms)
-        if incarnation != Answer.QUEUE_MISSING:
-            await self._unregister(project, queue, token=incarnation, stale_ms=0)
+        token = await self._executor.run(_DELETE, place, now_ms=now_ms)
+        if token != Answer.QUEUE_MISSING:
+            await self._unregister(project, queue, token=token, stale_ms=0)
 
     async def _unregister(
         self, project: str, queue: str, *, token: bytes, stale_ms: int

@@ -6,9 +6,11 @@
 
 local created = redis.call('EXISTS', meta) == 0
 if created then
-  redis.call('HSET', meta, 'metadata', metadata, 'version', version, 'created_ms', now_ms,
-    'incarnation', version)
+  -- One is left out, so that no two lives begin with the same sequence: it names this life.
   local last = tonumber(redis.call('GET', seq) or 0)
-  redis.call('SET', seq, string.format('%.0f', math.max(last, first_sequence)))
+  local first = string.format('%.0f', math.max(last + 1, first_sequence))
+  redis.call('SET', seq, first)
+  redis.call('HSET', meta, 'metadata', metadata, 'version', version, 'created_ms', now_ms,
+    'incarnation', first, 'token', version)
 end
 return {created and 1 or 0, unpack(redis.call('HMGET', meta, 'metadata', 'version', 'created_ms'))}

@@ -4,12 +4,12 @@
 -- queue that are gone, so they say nothing any more; the store forgets them in time.
 -- keys: meta seq messages ready held leased delayed expires
 -- args: now_ms:number
--- returns: the incarnation that was deleted | QUEUE_MISSING
+-- returns: the token under which it is in the project's index | QUEUE_MISSING
 
-local incarnation = redis.call('HGET', meta, 'incarnation')
-if not incarnation then
+local token = redis.call('HGET', meta, 'token')
+if not token then
   return QUEUE_MISSING
 end
 redis.call('UNLINK', meta, messages, ready, held, leased, delayed, expires)
 redis.call('PEXPIREAT', seq, now_ms + 86400000)
-return incarnation
+return token
