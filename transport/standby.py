@@ -10,7 +10,6 @@ before that, by `transport.trial`.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -48,6 +47,7 @@ class Standby:
         """Serve what `compose` returns; it is called anew for each attempt to start."""
         self._compose = compose
         self._serving: App = _unavailable
+        self._started: Lifespan | None = None
 
     async def __call__(self, scope: Event, receive: Any, send: Any) -> None:
         """Handle the lifespan here, and pass everything else on."""
@@ -59,36 +59,33 @@ class Standby:
     async def _lifespan(self, scope: Event, receive: Any, send: Any) -> None:
         await receive()
         tried = asyncio.Event()
-        starting = asyncio.create_task(self._start(scope, tried))
-        await tried.wait()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await _stop(starting)
+        # A task group, so that a mistake in the program is heard and ends the worker.
+        async with asyncio.TaskGroup() as tasks:
+            starting = tasks.create_task(self._start(scope, tried))
+            await tried.wait()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            starting.cancel()
+        if self._started is not None:
+            failure = await self._started.stop()
+            if failure is not None:
+                _log.error("did not stop cleanly: %s", failure)
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _start(self, scope: Event, tried: asyncio.Event) -> Lifespan:
+    async def _start(self, scope: Event, tried: asyncio.Event) -> None:
         """Start the application, however many attempts it takes."""
-        while True:
+        while self._started is None:
             app = self._compose()
             lifespan = Lifespan(app, scope)
             failure = await lifespan.start()
             if failure is None:
                 _log.info("ready")
-                self._serving = app
+                self._serving, self._started = app, lifespan
                 tried.set()
-                return lifespan
-            _log.error("not ready, trying again in %g s: %s", RETRY_S, failure)
-            tried.set()
-            await asyncio.sleep(RETRY_S)
-
-
-async def _stop(starting: asyncio.Task[Lifespan]) -> None:
-    if not starting.done():
-        starting.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        failure = await (await starting).stop()
-        if failure is not None:
-            _log.error("did not stop cleanly: %s", failure)
+            else:
+                _log.error("not ready, trying again in %g s: %s", RETRY_S, failure)
+                tried.set()
+                await asyncio.sleep(RETRY_S)
 
 
 async def _unavailable(scope: Event, receive: Any, send: Any) -> None:
@@ -101,16 +98,15 @@ class Lifespan:
     """Starts and stops an ASGI application."""
 
     def __init__(self, app: App, scope: Event) -> None:
-        """Take the lifespan scope of the server; nothing is started yet."""
+        """Call `app` with the lifespan scope of the server; it waits for `start`."""
         self._app = app
         self._scope = scope
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._answers: asyncio.Queue[Event] = asyncio.Queue()
-        self._running: asyncio.Task[None] | None = None
+        self._running: asyncio.Task[None] = asyncio.create_task(self._run())
 
     async def start(self) -> str | None:
         """Return None once the application is ready, or one line on why it is not."""
-        self._running = asyncio.create_task(self._run())
         return await self._ask("startup")
 
     async def stop(self) -> str | None:
@@ -122,7 +118,13 @@ class Lifespan:
 
     async def _ask(self, event: str) -> str | None:
         await self._events.put({"type": f"lifespan.{event}"})
-        answer = await self._answers.get()
+        answering = asyncio.create_task(self._answers.get())
+        await asyncio.wait({answering, self._running}, return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done() and self._answers.empty():
+            answering.cancel()
+            await self._running  # raises what ended the application
+            return "the application ended without an answer"
+        answer = await answering
         if answer["type"] == f"lifespan.{event}.complete":
             return None
         # Falcon gives the traceback, whose last line is the error.
