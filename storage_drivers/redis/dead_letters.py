@@ -15,7 +15,7 @@ import msgpack  # type: ignore[import-untyped]
 
 from storage_drivers.redis.errors import Answer
 from storage_drivers.redis.executor import Executor
-from storage_drivers.redis.layout import decode
+from storage_drivers.redis.layout import decode, encode
 from storage_drivers.redis.queues import RedisQueueStore
 from storage_drivers.redis.scripts import Script
 
@@ -57,7 +57,10 @@ class DeadLetters:
         )
         waiting = dict(zip(found[::2], found[1::2], strict=True))
         for (target, version), members in _by_target(waiting).items():
-            entries = [part for member in members for part in _entry(member, waiting[member])]
+            entries: list[bytes] = []
+            for member in members:
+                # A sequence is never given out twice under one name of a queue.
+                entries += (member + encode(queue), _move(waiting[member])[2])
             if await self._append(project, target, version, entries, now_ms):
                 await self._executor.command(place, b"HDEL", moving, *members)
         return len(waiting)
@@ -80,18 +83,12 @@ def _by_target(waiting: Mapping[bytes, bytes]) -> dict[_Target, list[bytes]]:
     """Group the sequences that wait by where they go, in their order."""
     targets: dict[_Target, list[bytes]] = defaultdict(list)
     for member in sorted(waiting):
-        target, version, _, _ = _move(waiting[member])
+        target, version, _ = _move(waiting[member])
         targets[decode(target), int(version)].append(member)
     return targets
 
 
-def _entry(member: bytes, value: bytes) -> tuple[bytes, bytes]:
-    """Return the origin that no other message has, and the record."""
-    _, _, incarnation, record = _move(value)
-    return incarnation + b":" + member, record
-
-
 def _move(value: bytes) -> Sequence[bytes]:
-    """Return target, version to create it with, incarnation of the source, and record."""
+    """Return the target, the version to create it with, and the record."""
     move: Sequence[bytes] = msgpack.unpackb(value, raw=True)
     return move

@@ -159,6 +159,8 @@ class Pipeline:
 
 async def _is_stale(connection: AbstractConnection) -> bool:
     """Say whether an idle connection was closed, or has data that nobody asked for."""
+    # NOTE: a turn of the loop, so that a close it has not heard of yet is heard of now.
+    await asyncio.sleep(0)
     # redis-py 8.0 gave it a new name and warns of the old one.
     can_read = getattr(connection, "can_read", None) or connection.can_read_destructive
     try:

@@ -39,7 +39,7 @@ for _, m in ipairs(exhausted) do
   end
   moved[#moved + 1] = m.member
   moves[#moves + 1] = m.member
-  moves[#moves + 1] = cmsgpack.pack({target, target_version, stored[2], pack_record(m)})
+  moves[#moves + 1] = cmsgpack.pack({target, target_version, pack_record(m)})
 end
 remove(moved)
 call_with('HSET', moving, moves)
