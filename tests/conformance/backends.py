@@ -100,6 +100,7 @@ class SqliteBackend(Backend):
     """A file. Its outage is a foreign process that holds the write lock."""
 
     name = "sqlite"
+    history_share = 0.5
     can_restart = False
     reads_survive_outage = True
 
@@ -123,6 +124,8 @@ class SqliteBackend(Backend):
 
 class RedisBackend(Backend):
     """A Redis server or cluster of the session; the namespace is a key prefix."""
+
+    history_share = 0.5
 
     def __init__(self, name: str, server: RedisServer | RedisCluster) -> None:
         self.name = name
@@ -153,7 +156,7 @@ class MongoBackend(Backend):
 
     name = "mongodb"
     depth = 300
-    history_share = 0.1
+    history_share = 0.06
 
     def __init__(self, url: str, server: MongoServer | None) -> None:
         self._url = url

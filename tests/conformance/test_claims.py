@@ -274,3 +274,21 @@ async def test_messages_posted_during_a_claim_are_not_part_of_it(orders: QueueHa
     held = await orders.get_claim(claim.id)
     assert held is not None
     assert seqs_of(held.messages) == seqs
+
+
+@pytest.mark.parametrize("ttl_s", [60, 30], ids=["life ends with lease", "extended to it"])
+async def test_a_lease_guards_a_message_that_ends_with_it(
+    orders: QueueHandle, ttl_s: int
+) -> None:
+    (seq,) = await orders.post(new_message(ttl_s=ttl_s))
+    claim = await orders.claim_some(lease_s=60, grace_s=0)
+    orders.clock.advance(ms=59_999)
+    assert await orders.get_claim(claim.id) == claim
+    assert await orders.counts() == (1, 1)
+    assert await orders.listed() == []
+    assert await orders.claim() is None
+    assert await orders.delete(seq, claim_ids=[]) == {seq: Refusal.CLAIMED}
+    assert await orders.delete(seq, claim_ids=["other"]) == {seq: Refusal.CLAIMED}
+    await orders.renew(claim.id, lease_s=60, grace_s=0)
+    assert await orders.delete(seq, claim_ids=[claim.id]) == {}
+    assert await orders.everything() == []

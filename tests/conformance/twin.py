@@ -33,7 +33,8 @@ class Twin:
         """Make the call on both and return the answer, which must be the same."""
         expected = await _outcome(call(self.reference, lambda seq: seq))
         actual = await _outcome(call(driver, self._to_driver.__getitem__))
-        assert self._translated(actual, project, queue) == _plain(expected)
+        answered, right = self._translated(actual, project, queue), _plain(expected)
+        assert answered == right
         return expected
 
     async def post(self, driver: Storage, project: str, queue: str, call: Call) -> None:
