@@ -25,6 +25,7 @@ _MESSAGE = (
     " dead_letter"
 )
 _NAME = re.compile(r"^-- name: (\w+) .*$", re.MULTILINE)
+_COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
 _SCRIPTS = files("storage_drivers.sqlite") / "scripts"
 
 
@@ -33,7 +34,7 @@ def statements(noun: str) -> Mapping[str, str]:
     text = (_SCRIPTS / f"{noun}.sql").read_text(encoding="utf-8")
     _, *parts = _NAME.split(text)
     return {
-        name: sql.strip().rstrip(";").replace("{message}", _MESSAGE)
+        name: _COMMENT.sub("", sql).strip().rstrip(";").replace("{message}", _MESSAGE)
         for name, sql in zip(parts[::2], parts[1::2], strict=True)
     }
 

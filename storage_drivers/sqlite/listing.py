@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import heapq
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from queues.model import MessagePage
 from queues.storage import HIDDEN_PER_LISTING
 from storage_drivers.sqlite.codec import pack_client_id, to_message
 from storage_drivers.sqlite.layout import CLAIMED, DELAYED, READY, statements
-from storage_drivers.sqlite.places import locate
+from storage_drivers.sqlite.places import Place, locate
 from storage_drivers.sqlite.sweep import UNTIDY, Untidy, is_untidy
 
 _SQL = statements("messages")
@@ -41,35 +41,33 @@ def read_page(
         return _NOTHING
     if is_untidy(connection, place, listing.now_ms):
         return UNTIDY
-    seqs, stopped_at = _choose(_candidates(connection, place.bucket_id, listing), listing)
-    messages = [
-        to_message(row, listing.now_ms)
-        for seq in seqs
-        for row in connection.execute(_SQL["get"], (seq, place.bucket_id, listing.now_ms))
-    ]
+    seqs, stopped_at = _choose(_candidates(connection, place, listing), listing)
+    rows = connection.execute(_SQL["page"].format(seqs=", ".join("?" * len(seqs))), seqs)
+    messages = [to_message(row, listing.now_ms) for row in rows]
     return MessagePage(messages, stopped_at or (seqs[-1] if seqs else None))
 
 
 def _candidates(
-    connection: sqlite3.Connection, bucket_id: int, listing: Listing
+    connection: sqlite3.Connection, place: Place, listing: Listing
 ) -> Iterator[_Candidate]:
     """Yield what is in a wanted state or came due, in order; read lazily."""
     wanted = {READY: True, DELAYED: listing.include_delayed, CLAIMED: listing.include_claimed}
-    streams = [
-        connection.execute(_SQL["stream"], (bucket_id, state, listing.after_seq))
-        if is_wanted
-        else _due(connection, bucket_id, state, listing)
-        for state, is_wanted in wanted.items()
-    ]
+    streams: list[Iterable[_Candidate]] = []
+    for state, is_wanted in wanted.items():
+        if is_wanted:
+            arguments = (place.bucket_id, state, listing.after_seq)
+            streams.append(connection.execute(_SQL["stream"], arguments))
+        elif place.due_ms <= listing.now_ms:
+            streams.append(_due(connection, place.bucket_id, state, listing))
     return heapq.merge(*streams)
 
 
 def _due(
     connection: sqlite3.Connection, bucket_id: int, state: int, listing: Listing
-) -> Iterator[_Candidate]:
+) -> Iterable[_Candidate]:
     """Return what is ready by now but not yet noticed; few, or the queue would be untidy."""
     arguments = (bucket_id, state, listing.now_ms, listing.after_seq)
-    return iter(sorted(connection.execute(_SQL["due"], arguments)))
+    return sorted(connection.execute(_SQL["due"], arguments))
 
 
 def _choose(candidates: Iterator[_Candidate], listing: Listing) -> tuple[list[int], int | None]:

@@ -25,7 +25,8 @@ def migrate(
     _check_owner(connection, path, max(scripts))
     _use_wal(connection, path, timeout_ms)
     for number, script in scripts.items():
-        _run(connection, path, number, script, max(scripts))
+        if _pragma(connection, "user_version") < number:
+            _run(connection, path, number, script, max(scripts))
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

@@ -12,8 +12,11 @@ class Turn:
     """A lock that the kernel hands to the next process as soon as it is free.
 
     PERF: SQLite polls for its lock with growing pauses, so that the busiest process keeps it
-    and the others wait for up to seconds (bench: posts of several workers). SQLite's lock
-    alone makes writes safe; this one only puts them in order, so the file may be deleted.
+    and the others wait for up to seconds (bench: posts of several workers).
+
+    NOTE: SQLite copies its log into the file as the last step of some commits, so no two
+    writers do that at once: releases before 3.51.3 could damage a file when a commit and two
+    such copies met in a bad moment (sqlite.org/wal.html, "The WAL-reset bug").
 
     The wait has no limit of its own: the lane answers its callers in time. A process that
     dies gives its turn back.

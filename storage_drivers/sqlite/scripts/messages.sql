@@ -9,6 +9,10 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 -- name: get (seq, bucket_id, now_ms)
 SELECT {message} FROM messages WHERE seq = ? AND bucket_id = ? AND expires_ms > ?;
 
+-- name: page (seqs)
+-- {seqs} stands for as many question marks.
+SELECT {message} FROM messages WHERE seq IN ({seqs}) ORDER BY seq;
+
 -- name: stream (bucket_id, state, after_seq)
 -- Returns what a listing needs to choose by, in order; read lazily, so it has no limit.
 SELECT seq, expires_ms, client_id FROM messages INDEXED BY messages_state
