@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from queues.model import Claim, DeadLetterPolicy, Idempotency
 from queues.storage import DEAD_LETTERS_PER_CLAIM, ClaimStore
-from storage_drivers.redis.codec import lease_ms as lease_of
-from storage_drivers.redis.codec import unpack_all
+from storage_drivers.redis.codec import first_lease_ms, unpack_all
 from storage_drivers.redis.dead_letters import DeadLetters
 from storage_drivers.redis.executor import Executor, idempotent
 from storage_drivers.redis.layout import decode
@@ -69,7 +66,7 @@ class RedisClaimStore(ClaimStore):
         )
         if isinstance(answer, bytes):
             return await self.get(project, queue, decode(answer), now_ms=now_ms)
-        moving, *leased = answer
+        moving, leased = answer
         if moving:
             await self._dead_letters.deliver(project, queue, now_ms=now_ms)
         return _claim(claim_id, leased, now_ms)
@@ -126,10 +123,10 @@ def _policy(queue: str, policy: DeadLetterPolicy | None) -> dict[str, Argument]:
     }
 
 
-def _claim(claim_id: str, leased: Sequence[bytes], now_ms: int) -> Claim | None:
+def _claim(claim_id: str, leased: bytes, now_ms: int) -> Claim | None:
     """Return the claim on these messages; None without any."""
     if not leased:
         return None
     messages = sorted(unpack_all(leased, now_ms))
-    lease_ms = lease_of(leased[1])
+    lease_ms = first_lease_ms(leased)
     return Claim(claim_id, lease_ms, messages[0].visible_ms - lease_ms, messages)

@@ -16,18 +16,18 @@ digest of that length.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from struct import Struct
 from uuid import UUID
 
 from queues.model import DeadLetter, DeadLetterReason, Media, Message, NewMessage
-from storage_drivers.redis.layout import decode, encode
+from storage_drivers.redis.layout import SEQUENCE_BYTES, decode, encode
 
 _HEADER = Struct(">BQQQII16sBH")
 _LEASE = Struct(">Q")
 _ORIGIN = Struct(">QIQB")
+_PREFIX_BYTES = SEQUENCE_BYTES + 4
 _REASONS = (DeadLetterReason.MAX_CLAIM_COUNT,)
 _MEDIA = tuple(Media)
 
@@ -90,18 +90,18 @@ def _unpack_origin(origin: bytes) -> DeadLetter:
     return DeadLetter(queue, seq, _REASONS[reason], claim_count, moved_ms)
 
 
-def unpack_all(answer: Sequence[bytes], now_ms: int) -> list[Message]:
-    """Return the messages in a script's answer: member, record, member, record, ..."""
-    return list(_messages(answer, now_ms))
+def unpack_all(packed: bytes, now_ms: int) -> list[Message]:
+    """Return the messages in a script's answer; see `includes/answers.lua`."""
+    messages, at = [], 0
+    while at < len(packed):
+        start = at + _PREFIX_BYTES
+        seq = int.from_bytes(packed[at : at + SEQUENCE_BYTES], "big")
+        at = start + int.from_bytes(packed[at + SEQUENCE_BYTES : start], "big")
+        messages.append(unpack(seq, packed[start:at], now_ms))
+    return messages
 
 
-def _messages(answer: Sequence[bytes], now_ms: int) -> Iterator[Message]:
-    pairs = iter(answer)
-    for member, record in zip(pairs, pairs, strict=True):
-        yield unpack(int.from_bytes(member, "big"), record, now_ms)
-
-
-def lease_ms(record: bytes) -> int:
-    """Return the length of the lease in the record of a claimed message."""
-    length: int = _LEASE.unpack_from(record, _HEADER.size)[0]
+def first_lease_ms(packed: bytes) -> int:
+    """Return the length of the lease of the first message, which is claimed."""
+    length: int = _LEASE.unpack_from(packed, _PREFIX_BYTES + _HEADER.size)[0]
     return length

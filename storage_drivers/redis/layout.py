@@ -33,6 +33,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from redis.crc import key_slot
 
 SWEEP_SHARDS = 16
+SEQUENCE_BYTES = 7
 
 _QUEUE_KEYS = (
     "meta", "seq", "messages", "ready", "held",
@@ -56,7 +57,7 @@ def _quote(text: str) -> str:
 
 def sequence_key(seq: int) -> bytes:
     """Return a sequence as it stands in ordered sets and hashes."""
-    return seq.to_bytes(7, "big")
+    return seq.to_bytes(SEQUENCE_BYTES, "big")
 
 
 class Place:

@@ -56,7 +56,7 @@ class RedisMessageStore(MessageStore):
     ) -> Sequence[int]:
         place = self._layout.queue(project, queue)
         keys, repeated = idempotent(place, idempotency)
-        first, last = await self._executor.run(
+        answer = await self._executor.run(
             _POST,
             place,
             keys,
@@ -65,6 +65,9 @@ class RedisMessageStore(MessageStore):
             queue_version=queue_version,
             **repeated,
         )
+        if isinstance(answer, int):
+            return range(answer, answer + len(messages))
+        first, last = answer
         return range(first, last + 1)
 
     async def list(
@@ -79,7 +82,7 @@ class RedisMessageStore(MessageStore):
         exclude_client_id: str | None,
         now_ms: int,
     ) -> MessagePage:
-        next_seq, *found = await self._executor.run(
+        next_seq, found = await self._executor.run(
             _LIST,
             self._layout.queue(project, queue),
             now_ms=now_ms,

@@ -140,7 +140,7 @@ class RedisQueueStore(QueueStore):
 
     async def stats(self, project: str, queue: str, *, now_ms: int) -> Stats:
         place = self._layout.queue(project, queue)
-        claimed, total, *ends = await self._executor.run(_STATS, place, now_ms=now_ms)
+        claimed, total, ends = await self._executor.run(_STATS, place, now_ms=now_ms)
         messages = unpack_all(ends, now_ms)
         oldest, newest = messages or (None, None)
         return Stats(claimed=claimed, total=total, oldest=oldest, newest=newest)

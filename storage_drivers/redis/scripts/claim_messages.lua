@@ -5,7 +5,7 @@
 -- uses: lists record promote remove pick lease claimed answers idempotency
 -- args: now_ms:number queue_version:text fingerprint:text window_ms:number claim_id:text limit:number lease_ms:number grace_ms:number max_claims:number max_moves:number queue:text target:text target_version:text target_ttl_s:number
 --   max_claims 0: no dead-lettering. target_ttl_s -1: the message's own expiry stays.
--- returns: number of messages moving, then member, record, ... of those leased
+-- returns: number of messages moving, packed messages that were leased
 --   | the id of the first claim (a repeat) | QUEUE_CHANGED | KEY_REUSED | AGAIN
 
 local stored = redis.call('HMGET', meta, 'version', 'incarnation')
@@ -63,4 +63,4 @@ if #chosen > 0 then
   index_claim(claim, table.concat(indexed), now_ms, lease_ms)
   remember(stored[2], fingerprint, claim_id, now_ms, window_ms)
 end
-return append_messages({#exhausted}, chosen)
+return {#exhausted, pack_messages(chosen)}

@@ -2,6 +2,6 @@
 -- keys: messages claim
 -- uses: record claimed answers
 -- args: now_ms:number claim_id:text
--- returns: member, record, ...
+-- returns: packed messages
 
-return append_messages({}, claimed(claim, claim_id, now_ms))
+return pack_messages(claimed(claim, claim_id, now_ms))

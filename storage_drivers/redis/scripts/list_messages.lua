@@ -1,8 +1,8 @@
 -- Lists messages by sequence, from behind a marker. O((page + hidden) * log n).
 -- keys: messages ready held leased delayed
--- uses: lists record promote
+-- uses: lists record promote answers
 -- args: now_ms:number after_seq:number limit:number include_claimed:number include_delayed:number client:text max_hidden:number
--- returns: the marker to continue from (0: none), then member, record, ... | AGAIN
+-- returns: the marker to continue from (0: none), packed messages | AGAIN
 
 -- NOTE: before anything is listed, or a pager would pass by a message that is ready by now.
 if promote(now_ms, BATCH) == BATCH then
@@ -46,9 +46,8 @@ local function is_shown(m)
   return include_delayed == 1
 end
 
-local answer, shown, hidden, cursor, step =
-  {0}, 0, 0, after_seq, math.min(limit, BATCH)
-while shown < limit do
+local shown, hidden, marker, cursor, step = {}, 0, 0, after_seq, math.min(limit, BATCH)
+while #shown < limit and hidden < max_hidden do
   local members = members_after(cursor, step)
   if #members == 0 then
     break
@@ -56,21 +55,18 @@ while shown < limit do
   for i, record in ipairs(redis.call('HMGET', messages, unpack(members))) do
     cursor = sequence_of(members[i])
     if is_shown(unpack_record(record)) then
-      shown = shown + 1
-      answer[#answer + 1] = members[i]
-      answer[#answer + 1] = record
-      answer[1] = cursor
-      if shown == limit then
-        break
-      end
+      shown[#shown + 1] = {member = members[i], record = record}
+      marker = cursor
     else
       hidden = hidden + 1
-      if hidden == max_hidden then
-        answer[1] = cursor
-        return answer
-      end
+    end
+    if hidden == max_hidden then
+      marker = cursor
+    end
+    if #shown == limit or hidden == max_hidden then
+      break
     end
   end
-  step = 100
+  step = READ_MORE
 end
-return answer
+return {marker, pack_messages(shown)}

@@ -3,7 +3,7 @@
 -- keys: messages ready held leased delayed expires
 -- uses: lists record promote remove pick answers
 -- args: now_ms:number limit:number
--- returns: member, record, ... | AGAIN
+-- returns: packed messages | AGAIN
 
 if promote(now_ms, BATCH) == BATCH then
   return AGAIN
@@ -19,4 +19,4 @@ for i, m in ipairs(chosen) do
   m.record = pack_record(m)
 end
 remove(members)
-return append_messages({}, chosen)
+return pack_messages(chosen)

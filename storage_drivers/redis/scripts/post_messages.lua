@@ -2,7 +2,7 @@
 -- keys: meta seq messages ready held delayed expires idempotency
 -- uses: lists record idempotency
 -- args: now_ms:number queue_version:text fingerprint:text window_ms:number records...
--- returns: first and last sequence | QUEUE_CHANGED | KEY_REUSED
+-- returns: the first sequence | first and last (a repeat) | QUEUE_CHANGED | KEY_REUSED
 
 local stored = redis.call('HMGET', meta, 'version', 'incarnation')
 local answer = first_answer(stored[2], fingerprint, now_ms)
@@ -39,6 +39,5 @@ call_with('ZADD', ready, ready_now)
 call_with('ZADD', held, hidden)
 call_with('ZADD', delayed, due)
 
-answer = {first, last}
-remember(stored[2], fingerprint, answer, now_ms, window_ms)
-return answer
+remember(stored[2], fingerprint, {first, last}, now_ms, window_ms)
+return first

@@ -1,9 +1,9 @@
 -- Counts the messages that have not expired and finds the first and the last. O(log n), and
 -- each call clears away a bounded number of expired ones.
 -- keys: messages ready held leased delayed expires
--- uses: lists record remove
+-- uses: lists record remove answers
 -- args: now_ms:number
--- returns: claimed, total, then oldest member, record, newest member, record if any | AGAIN
+-- returns: claimed, total, packed oldest and newest if any | AGAIN
 
 drop_expired(now_ms, BATCH)
 
@@ -41,13 +41,14 @@ local oldest, newest = sorted_ends(0), sorted_ends(-1)
 if oldest == AGAIN or newest == AGAIN then
   return AGAIN
 end
-local answer = {
-  redis.call('ZCOUNT', leased, '(' .. string.format('%.0f', now_ms), '+inf'),
-  redis.call('ZCOUNT', expires, '(' .. string.format('%.0f', now_ms), '+inf'),
-}
-for _, sequence in ipairs({oldest[1], newest[#newest]}) do
+local ends = {}
+for i, sequence in ipairs({oldest[1], newest[#newest]}) do
   local member = member_of(sequence)
-  answer[#answer + 1] = member
-  answer[#answer + 1] = redis.call('HGET', messages, member)
+  ends[i] = {member = member, record = redis.call('HGET', messages, member)}
 end
-return answer
+local later = '(' .. string.format('%.0f', now_ms)
+return {
+  redis.call('ZCOUNT', leased, later, '+inf'),
+  redis.call('ZCOUNT', expires, later, '+inf'),
+  pack_messages(ends),
+}

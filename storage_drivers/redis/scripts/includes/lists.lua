@@ -4,6 +4,9 @@
 -- How many messages one call promotes, drops or passes over at the most.
 local BATCH = 1000
 
+-- At most so many records are read at a time after the first read: bodies may be large.
+local READ_MORE = 100
+
 -- Even, so that a chunk never splits a (score, member) or (field, value) pair.
 local CHUNK = 4000
 

@@ -1,9 +1,6 @@
 -- Chooses ready messages, lowest sequences first, without changing live ones.
 -- keys: messages ready held leased delayed expires
 
--- At most so many records are read at a time after the first read: bodies may be large.
-local READ_MORE = 100
-
 -- Sorts live ready messages into `chosen` (up to `limit`) and, when `max_claims` is not 0,
 -- those claimed that often into `exhausted` (up to `max_moves`, then it stops looking).
 -- Returns nil, with the expired messages in front removed, when too many of them were in the
