@@ -86,7 +86,6 @@ class Cluster:
             known = {*self._target.addresses, *self._pipelines}
             self._masters = await first_answer(known, self._read_map)
             self._is_map_stale = False
-            await self._close_unused()
 
     async def _read_map(self, server: Address) -> list[Address | None]:
         connection = await connect(self._target, server, self._timeout_s)
@@ -100,10 +99,6 @@ class Cluster:
             address = (host.decode() if host else server[0], int(port))
             masters[first : last + 1] = [address] * (last + 1 - first)
         return masters
-
-    async def _close_unused(self) -> None:
-        for address in set(self._pipelines) - set(self._masters):
-            await self._pipelines.pop(address).close()
 
     async def on_every_master(self, packed: bytes) -> Sequence[Reply]:
         """Run a command on each master."""

@@ -41,8 +41,8 @@ async def inspect(servers: Servers) -> Findings:
     Raises: ConfigurationError for a server that is too old or may evict data to free memory;
     StorageUnavailable.
     """
-    await _refuse_old(servers)
     try:
+        await _refuse_old(servers)
         settings = [await _settings(servers, name) for name in _NAMES]
     except ResponseError:
         return Findings(_UNKNOWN, [f"Redis: durability and eviction are {_UNKNOWN}"])

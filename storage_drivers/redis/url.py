@@ -100,11 +100,11 @@ def _path(kind: Kind, path: str) -> tuple[str, int]:
 
 
 def _namespace(parts: SplitResult) -> str:
-    options = parse_qsl(parts.query, keep_blank_values=True)
-    unknown = sorted({name for name, _ in options} - {"namespace"})
-    if unknown or parts.fragment:
-        raise ConfigurationError(f"Redis URL: unknown parameters {unknown}; known: namespace")
-    namespace = dict(options).get("namespace", _DEFAULT_NAMESPACE)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    namespace = options.pop("namespace", _DEFAULT_NAMESPACE)
+    if options or parts.fragment:
+        # SECURITY: not named, since a password with an unquoted "?" or "#" ends up here.
+        raise ConfigurationError("Redis URL: the only parameter is namespace")
     if not _NAMESPACE.fullmatch(namespace):
         raise ConfigurationError("Redis URL: namespace takes letters, digits and _ . - only")
     return namespace
