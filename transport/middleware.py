@@ -51,8 +51,10 @@ class RequestContext:
 
 def _check_path(req: falcon.asgi.Request, params: dict[str, Any]) -> None:
     """Refuse paths that match a route by accident."""
-    # SECURITY: an encoded slash would make one path segment out of two, or two of one.
-    if b"%2f" in req.scope.get("raw_path", b"").lower():
+    # SECURITY: an encoded slash would make one path segment out of two, or two of one; and
+    # what stands in front of the service may have rules for "/v2", which Falcon finds in "//v2".
+    raw_path = req.scope.get("raw_path", b"").lower()
+    if b"%2f" in raw_path or raw_path.startswith(b"//"):
         raise falcon.HTTPRouteNotFound
     # A trailing slash is no message and no claim; an empty queue name has an error of its own.
     if "" in (params.get("message_id"), params.get("claim_id")):

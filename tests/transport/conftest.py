@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 from queues.config import Settings
 from storage_drivers import open_storage
 from tests.clock import MovableClock
+from tests.transport.live import LiveServer
 from tests.transport.service import Service, running
 
 Start = Callable[..., AbstractAsyncContextManager[Service]]
@@ -31,3 +32,11 @@ def start(tmp_path: Path, clock: MovableClock) -> Start:
 async def service(start: Start) -> AsyncIterator[Service]:
     async with start() as running_service:
         yield running_service
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    server = LiveServer(tmp_path_factory.mktemp("live") / "nusku.db")
+    server.start()
+    yield server
+    server.stop()

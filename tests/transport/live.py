@@ -1,0 +1,100 @@
+"""The service on a real socket, for what cannot be said through a well-behaved client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from queues.clock import SystemClock
+from queues.config import Settings
+from queues.operations import Operations
+from storage_drivers import open_storage
+from tests.transport.service import CALLER
+from transport.app import create_app
+from transport.connection import Connection
+from transport.middleware import Lifespan
+
+#: How long the server waits for the body of a request.
+BODY_TIMEOUT_S = 0.5
+
+
+class LiveServer:
+    """Uvicorn in a thread of this process, set up as under gunicorn."""
+
+    def __init__(self, path: Path) -> None:
+        settings = Settings(body_timeout_s=BODY_TIMEOUT_S)
+        storage, clock = open_storage(f"sqlite:///{path}", timeout_ms=5000), SystemClock()
+        lifespan = Lifespan(storage, clock, sweep_interval_s=settings.sweep_interval_s)
+        app = create_app(Operations(storage, settings.limits(), clock), settings, lifespan)
+        config = uvicorn.Config(
+            app, http=Connection, ws="none", lifespan="on", access_log=False, log_config=None
+        )
+        self._server = uvicorn.Server(config)
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.address: tuple[str, int] = self._socket.getsockname()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        asyncio.run(self._server.serve(sockets=[self._socket]))
+
+    def start(self) -> None:
+        # The socket listens already, so whoever connects early waits in its queue.
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+        self._socket.close()
+
+
+class RawConnection:
+    """A client that sends what a test wants, however wrong it is."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self._socket = socket.create_connection(address, timeout=10)
+        self._reader = self._socket.makefile("rb")
+
+    def __enter__(self) -> RawConnection:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._reader.close()
+        self._socket.close()
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def send_head(self, method: str, path: str, **headers: str) -> None:
+        """Send a request up to its body; `content_length` becomes `content-length`."""
+        sent = {"host": "test", **CALLER}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        lines = [f"{method} {path} HTTP/1.1", *(f"{k}: {v}" for k, v in sent.items()), "", ""]
+        self.send("\r\n".join(lines).encode())
+
+    def send_end(self) -> None:
+        """Say that nothing more will come."""
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def answer(self) -> tuple[int, dict[str, str], Any]:
+        """Return status, headers and document of the next answer."""
+        status = int(self._reader.readline().split()[1])
+        headers = {}
+        while line := self._reader.readline().strip():
+            name, _, value = line.decode().partition(":")
+            headers[name.lower()] = value.strip()
+        body = self._reader.read(int(headers.get("content-length", 0)))
+        is_json = headers.get("content-type") == "application/json"
+        return status, headers, json.loads(body) if body and is_json else body
+
+    def is_closed(self) -> bool:
+        """Say whether the server has ended the connection; waits for it."""
+        try:
+            return self._reader.read(1) == b""
+        except ConnectionResetError:
+            return True
