@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import NamedTuple
 
 from pymongo import ASCENDING, UpdateMany
@@ -9,7 +10,7 @@ from pymongo import ASCENDING, UpdateMany
 from queues.errors import ClaimLost, QueueChanged, StorageUnavailable
 from queues.model import Claim, DeadLetterPolicy, Idempotency
 from queues.storage import ClaimStore
-from storage_drivers.mongodb import codec, leasing
+from storage_drivers.mongodb import codec, leasing, sequence
 from storage_drivers.mongodb import idempotency as answers
 from storage_drivers.mongodb.errors import bounded
 from storage_drivers.mongodb.layout import HIDDEN, Database, Document, new_token, queue_id
@@ -57,30 +58,43 @@ class MongoClaims(ClaimStore):
     ) -> Claim | None:
         """Record the claim, lease, then mark the record done; every step can be repeated.
 
-        A repeat that finds a record that is not done, and a claim without messages, takes
-        the key over; the first call, if it is still alive, then undoes what it has leased.
+        A repeat waits a moment for a record that is not done. If the claim has no messages
+        even then, it takes the key over; the first call, if it is still alive, then undoes
+        what it has leased.
         """
         db, lease = self.db, request.lease
+        pauses = iter(sequence.PAUSES_S)
         for _ in range(_ATTEMPTS):
             answer = await answers.find(db, doc["life"], key, lease.now_ms)
-            if answer is not None:
+            if answer is None:
+                claim, over = await self._first_claim(doc, request, key)
+            elif not answer["done"] and (pause_s := next(pauses, None)):
+                await asyncio.sleep(pause_s)
+                continue
+            else:
                 claim = await self._find(doc["bucket"], answer["claim"], lease.now_ms)
-                if await _is_over(db, doc["life"], key, answer, claim):
-                    return claim
-                continue
-            request.check_version()
-            token = new_token()
-            recorded = {"claim": lease.claim_id, "done": False}
-            if not await answers.record(db, doc["life"], key, lease.now_ms, token, **recorded):
-                continue
-            taken = await request.take(db)
-            if not taken:
-                await answers.forget(db, doc["life"], key, token)
-                return None
-            if await answers.mark_done(db, doc["life"], key, token):
-                return _claim(lease, taken)
-            await leasing.undo(db, taken)
+                over = await _is_over(db, doc["life"], key, answer, claim)
+            if over:
+                return claim
         raise StorageUnavailable("too many claims under one key at the same time")
+
+    async def _first_claim(
+        self, doc: Document, request: _Request, key: Idempotency
+    ) -> tuple[Claim | None, bool]:
+        """Return the claim, and whether it is the answer for the key."""
+        request.check_version()
+        db, life, lease, token = self.db, doc["life"], request.lease, new_token()
+        recorded = {"claim": lease.claim_id, "done": False}
+        if not await answers.record(db, life, key, lease.now_ms, token, **recorded):
+            return None, False
+        taken = await request.take(db)
+        if not taken:
+            await answers.forget(db, life, key, token)
+            return None, True
+        if await answers.mark_done(db, life, key, token):
+            return _claim(lease, taken), True
+        await leasing.undo(db, taken)
+        return None, False
 
     @bounded
     async def get(

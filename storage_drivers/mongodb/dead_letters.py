@@ -96,8 +96,8 @@ def _way(doc: Document) -> tuple[str, str, str]:
 
 async def _finish(db: Database, marked: Sequence[Document], *, now_ms: int) -> None:
     """Stage messages of one queue in their target, decide, show, remove."""
-    for _ in range(_ATTEMPTS):
-        taken = await _reserve(db, marked, now_ms)
+    for attempt in range(_ATTEMPTS):
+        taken = await _reserve(db, marked, repeated=attempt > 0, now_ms=now_ms)
         staged = [_staged(doc, taken, offset) for offset, doc in enumerate(marked)]
         stored = await staging.insert(db, taken.token, staged)
         if stored:
@@ -118,7 +118,7 @@ def _source(staged: Document) -> str:
 
 
 async def _reserve(
-    db: Database, marked: Sequence[Document], now_ms: int
+    db: Database, marked: Sequence[Document], *, repeated: bool, now_ms: int
 ) -> sequence.Reservation:
     """Take sequences in the target queue, which is created if it is absent."""
     order = marked[0]["move"]
@@ -132,7 +132,7 @@ async def _reserve(
             queue_id(project, queue),
             len(marked),
             version=None,
-            closing=(),
+            repeated=repeated,
             now_ms=now_ms,
         )
         if taken is not None:

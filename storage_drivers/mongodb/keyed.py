@@ -32,12 +32,17 @@ async def post_once(
     doc = await find_live(db, queue_id)
     if doc is None:
         raise QueueChanged("the queue does not exist")
-    for _ in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS):
         answer = await idempotency.find(db, doc["life"], key, now_ms)
         if answer is not None:
             return await _repeated(db, answer)
         taken = await sequence.reserve(
-            db, queue_id, len(messages), version=version, closing=(), now_ms=now_ms
+            db,
+            queue_id,
+            len(messages),
+            version=version,
+            repeated=attempt > 0,
+            now_ms=now_ms,
         )
         if taken is None or taken.life != doc["life"]:
             raise QueueChanged("the queue is not at this version")

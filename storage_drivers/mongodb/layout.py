@@ -9,7 +9,8 @@
     dropped   former buckets whose messages the sweep still has to remove
     leftover  True while there are any
     seq       the last sequence given out
-    open      reservations of writers in flight: token -> {low, n, at}, see sequence.py
+    open      reservations of writers in flight: token -> {low, n, at, repeated},
+              see sequence.py
     gone      tombstones only: when the sweep may remove them
 
 `messages`: one document a message::

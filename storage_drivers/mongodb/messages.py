@@ -164,7 +164,7 @@ def deletable(claim_ids: Collection[str] | None, now_ms: int) -> Document:
         return {"visible": {"$gt": now_ms, "$lt": HIDDEN}, "claim": {"$in": list(claim_ids)}}
     return {
         "visible": {"$lt": HIDDEN},
-        "$or": [{"visible": {"$lte": now_ms}}, {"claim": None}],
+        "$nor": [{"visible": {"$gt": now_ms}, "claim": {"$gt": ""}}],
     }
 
 

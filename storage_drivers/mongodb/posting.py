@@ -96,6 +96,7 @@ class Poster:
         stays open until a reader fences it.
         """
         waiting = [(post, new) for post in posts for new in post.messages]
+        fenced = False
         while waiting:
             taken = await sequence.reserve(
                 self._db,
@@ -103,6 +104,7 @@ class Poster:
                 len(waiting),
                 version=version,
                 closing=closing,
+                repeated=fenced,
                 now_ms=posts[0].now_ms,
             )
             if taken is None:
@@ -111,7 +113,7 @@ class Poster:
             stored = await self._insert(taken, waiting)
             for offset, (post, _) in enumerate(waiting[:stored]):
                 post.seqs.append(taken.first + offset)
-            waiting = waiting[stored:]
+            waiting, fenced = waiting[stored:], True
         for post in posts:
             if not post.answer.done():
                 post.answer.set_result(post.seqs)

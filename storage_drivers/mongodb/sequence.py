@@ -34,8 +34,11 @@ from storage_drivers.mongodb.queues import find_live
 #: Corrections of `low` that lost against a fence or a purge before a writer gives up.
 _ATTEMPTS = 20
 
-#: A reader that is held up looks again after these pauses, then shows what it may.
-_PAUSES_S = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
+#: Who waits for another process looks again after these pauses, then acts.
+PAUSES_S = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256)
+
+#: A reservation that repeats a fenced one is not fenced before this age.
+_REPEATED_MS = 10_000
 
 
 class Reservation(NamedTuple):
@@ -68,16 +71,24 @@ async def reserve(
     count: int,
     *,
     version: int | None,
-    closing: Iterable[str],
+    closing: Iterable[str] = (),
+    repeated: bool = False,
     now_ms: int,
 ) -> Reservation | None:
     """Take `count` sequences and close the reservations `closing` on the way.
 
-    Returns None when the queue is absent or not at `version` (None: any version).
+    `repeated` says that an earlier reservation for the same was fenced. Returns None when
+    the queue is absent or not at `version` (None: any version).
     """
     for _ in range(_ATTEMPTS):
         taken = await _reserve(
-            db, queue_id, count, version=version, closing=closing, now_ms=now_ms
+            db,
+            queue_id,
+            count,
+            version=version,
+            closing=closing,
+            repeated=repeated,
+            now_ms=now_ms,
         )
         if taken is None:
             db.seqs.pop(queue_id, None)
@@ -94,7 +105,8 @@ async def _reserve(
     count: int,
     *,
     version: int | None,
-    closing: Iterable[str],
+    closing: Iterable[str] = (),
+    repeated: bool = False,
     now_ms: int,
 ) -> tuple[Reservation, int] | None:
     low = await _last_known(db, queue_id)
@@ -103,7 +115,7 @@ async def _reserve(
     token = new_token()
     changes: Document = {
         "$inc": {"seq": count},
-        "$set": {f"open.{token}": {"low": low, "n": count, "at": now_ms}},
+        "$set": {f"open.{token}": {"low": low, "n": count, "at": now_ms, "repeated": repeated}},
     }
     if unset := {f"open.{closed}": "" for closed in closing}:
         changes["$unset"] = unset
@@ -154,24 +166,26 @@ async def look(db: Database, queue_id: str) -> View | None:
 async def look_closer(db: Database, queue_id: str, *, now_ms: int) -> View | None:
     """Return what a reader may see after the writers of this moment are through.
 
-    Waits a few milliseconds for them, and fences those that are gone. What a client has
-    been told is stored is usually visible here at once.
+    Waits a few milliseconds for them, and fences those that seem to be gone. What a client
+    has been told is stored is visible here.
     """
     doc = await find_live(db, queue_id)
     if doc is None:
         return None
     upto, tokens, bucket = doc["seq"], doc["open"].keys(), doc["bucket"]
-    for pause_s in _PAUSES_S:
-        doc = await _fence_the_dead(db, queue_id, doc, now_ms=now_ms)
-        if doc is None or doc["bucket"] != bucket:
-            break
+    for pause_s in (*PAUSES_S, None):
         waiting = {token: doc["open"][token] for token in tokens & doc["open"].keys()}
-        view = _view(doc, waiting, upto)
-        if not view.held:
-            return view
-        await asyncio.sleep(pause_s)
+        if not waiting or doc["bucket"] != bucket:
+            break
+        if pause_s is None:
+            await _fence_the_dead(db, queue_id, doc, waiting, now_ms=now_ms)
+        else:
+            await asyncio.sleep(pause_s)
         doc = await find_live(db, queue_id)
-    return _view(doc, doc["open"], doc["seq"]) if doc else None
+        if doc is None:
+            return None
+    waiting = {token: doc["open"][token] for token in tokens & doc["open"].keys()}
+    return _view(doc, waiting, upto)
 
 
 def _view(doc: Document, waiting: Document, upto: int) -> View:
@@ -180,16 +194,17 @@ def _view(doc: Document, waiting: Document, upto: int) -> View:
 
 
 async def _fence_the_dead(
-    db: Database, queue_id: str, doc: Document | None, *, now_ms: int
-) -> Document | None:
-    """Close reservations that are much older than a call can take; return the queue anew."""
-    if doc is None:
-        return None
-    deadline_ms = now_ms - max(10_000, 3 * db.timeout_ms)
-    dead = {token: entry for token, entry in doc["open"].items() if entry["at"] < deadline_ms}
-    for token, entry in dead.items():
-        await fence(db, queue_id, doc["bucket"], token, entry, now_ms=now_ms)
-    return await find_live(db, queue_id) if dead else doc
+    db: Database, queue_id: str, doc: Document, waiting: Document, *, now_ms: int
+) -> None:
+    """Close reservations that were waited for in vain.
+
+    One that repeats a fenced one gets more time, or a slow store and a busy reader would
+    never let it through.
+    """
+    deadline_ms = now_ms - max(_REPEATED_MS, 3 * db.timeout_ms)
+    for token, entry in waiting.items():
+        if not entry["repeated"] or entry["at"] < deadline_ms:
+            await fence(db, queue_id, doc["bucket"], token, entry, now_ms=now_ms)
 
 
 async def fence(
