@@ -93,26 +93,32 @@ def _seen(writers: list[Writer]) -> set[int]:
     return set().union(*(writer.statuses for writer in writers))
 
 
-def pages(client: httpx.Client, queue: str, **query: str) -> Iterator[list[dict[str, object]]]:
-    """Page through a queue by its `next` links, to the end and on: the caller stops."""
+def pages(
+    client: httpx.Client, queue: str, **query: str
+) -> Iterator[tuple[list[dict[str, object]], bool]]:
+    """Page through a queue by its `next` links; say with each page if it is the last.
+
+    Has no end itself: after the last page the same marker is asked again.
+    """
     parameters = "&".join(f"{name}={value}" for name, value in query.items())
     href = f"/v2/queues/{queue}/messages?echo=true&limit=20&{parameters}"
     while True:
         answer = client.get(href)
         answer.raise_for_status()
         page = answer.json()
-        yield page["messages"]
-        href = next((x["href"] for x in page["links"] if x["rel"] == "next"), href)
+        following = [link["href"] for link in page["links"] if link["rel"] == "next"]
+        yield page["messages"], not page["messages"] and not following
+        href = following[0] if following else href
 
 
 def everything(client: httpx.Client, queue: str, **query: str) -> list[dict[str, object]]:
     """Return all messages of a queue that does not grow, in order."""
     found: list[dict[str, object]] = []
-    for page in pages(client, queue, **query):
-        if not page:
-            return found
+    for page, is_last in pages(client, queue, **query):
         found += page
-    raise AssertionError("pages never end by themselves")
+        if is_last:
+            break
+    return found
 
 
 def claim_of(item: dict[str, object]) -> str | None:
