@@ -37,12 +37,17 @@ async def test_concurrent_claims_share_no_message_and_leave_none(
     assert await pair[0].counts() == (100, 100)
 
 
-async def test_concurrent_claims_take_lapsed_leases_once(pair: list[QueueHandle]) -> None:
+async def test_claims_and_sweeps_at_once_take_lapsed_leases_once(
+    pair: list[QueueHandle],
+) -> None:
     seqs = await pair[0].post(*new_messages(30), *new_messages(30, delay_s=60))
     await pair[0].claim_some(30, lease_s=60)
     pair[0].clock.advance(s=60)
+    sweeping = asyncio.gather(*(pair[n % 2].sweep(limit=5) for n in range(8)))
     claims = await asyncio.gather(*(pair[n % 2].claim(10) for n in range(8)))
+    await sweeping
     assert Counter(leased(claims)) == Counter(seqs)
+    assert await pair[0].counts() == (60, 60)
 
 
 async def test_concurrent_pops_share_no_message_and_leave_none(pair: list[QueueHandle]) -> None:
