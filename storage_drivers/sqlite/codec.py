@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from queues.model import DeadLetter, DeadLetterReason, Media, Message, NewMessage, Queue
-from storage_drivers.sqlite.layout import DELAYED, READY
+from storage_drivers.sqlite.layout import DELAYED, INLINE_BODY_BYTES, READY
 
 Row = tuple[Any, ...]
 
@@ -85,7 +85,7 @@ def new_row(seq: int, bucket_id: int, message: NewMessage, now_ms: int) -> Row:
         ttl_s,
         int(media),
         pack_client_id(client_id),
-        body,
+        body if len(body) <= INLINE_BODY_BYTES else None,
     )
 
 

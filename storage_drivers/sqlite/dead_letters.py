@@ -39,6 +39,8 @@ def bury(
         for new_seq, (seq, claim_count) in zip(new_seqs, letters, strict=True)
     ]
     transaction.executemany(_SQL["bury"], rows)
+    moves = [(new_seq, seq) for new_seq, (seq, _) in zip(new_seqs, letters, strict=True)]
+    transaction.executemany(_SQL["move_body"], moves)
     transaction.executemany(_MESSAGES["delete"], [(seq,) for seq, _ in letters])
 
 

@@ -19,10 +19,14 @@ APPLICATION_ID = 0x4E75736B
 
 READY, DELAYED, CLAIMED = range(3)
 
+#: A longer body has a row of its own. A row up to this fits into a page of the file.
+INLINE_BODY_BYTES = 3500
+
 #: The columns that `codec.to_message` reads, in its order.
 _MESSAGE = (
-    "seq, posted_ms, ttl_s, expires_ms, body, media, claim_id, claim_count, visible_ms,"
-    " dead_letter"
+    "seq, posted_ms, ttl_s, expires_ms,"
+    " ifnull(body, (SELECT bodies.body FROM bodies WHERE bodies.seq = messages.seq)),"
+    " media, claim_id, claim_count, visible_ms, dead_letter"
 )
 _NAME = re.compile(r"^-- name: (\w+) .*$", re.MULTILINE)
 _COMMENT = re.compile(r"^--.*\n", re.MULTILINE)

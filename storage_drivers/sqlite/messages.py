@@ -19,7 +19,7 @@ from storage_drivers.sqlite.codec import (
 )
 from storage_drivers.sqlite.idempotency import recall, remember
 from storage_drivers.sqlite.lane import Lane
-from storage_drivers.sqlite.layout import statements
+from storage_drivers.sqlite.layout import INLINE_BODY_BYTES, statements
 from storage_drivers.sqlite.listing import Listing, read_page
 from storage_drivers.sqlite.places import locate
 from storage_drivers.sqlite.sweep import (
@@ -135,6 +135,13 @@ def _post(
         for seq, message in zip(seqs, messages, strict=True)
     ]
     transaction.executemany(_SQL["insert"], rows)
+    long = [
+        (seq, message.body)
+        for seq, message in zip(seqs, messages, strict=True)
+        if len(message.body) > INLINE_BODY_BYTES
+    ]
+    if long:
+        transaction.executemany(_SQL["insert_body"], long)
     if idempotency is not None:
         remember(transaction, place.queue_id, idempotency, pack_sequences(seqs), now_ms)
     return seqs

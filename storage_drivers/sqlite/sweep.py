@@ -9,7 +9,8 @@ message is dealt with once and not again by every call that passes.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal, TypeVar
 
@@ -19,11 +20,26 @@ from storage_drivers.sqlite.places import Place, locate
 from storage_drivers.sqlite.writer import Transaction
 
 _SQL = statements("sweep")
+_MESSAGES = statements("messages")
 
-#: One step handles this many messages, about 5 ms of the writer's time.
+#: One step handles this many messages, and no more once it removed so many bytes of bodies.
+#: Either takes the writer some 10 ms.
 STEP = 1000
+STEP_BYTES = 2 * 1024 * 1024
 
 T = TypeVar("T")
+
+
+@dataclass
+class Room:
+    """What a step may still do."""
+
+    messages: int
+    body_bytes: int = STEP_BYTES
+
+    def __bool__(self) -> bool:
+        """Say whether there is any room left."""
+        return self.messages > 0 and self.body_bytes > 0
 
 
 class Untidy(Enum):
@@ -35,14 +51,30 @@ class Untidy(Enum):
 UNTIDY: Final = Untidy.UNTIDY
 
 
-def tidy(transaction: Transaction, bucket_id: int, *, limit: int, now_ms: int) -> int:
-    """Remove expired and promote due messages of a bucket; return how many, `limit` at most."""
+def tidy(transaction: Transaction, bucket_id: int, room: Room, now_ms: int) -> bool:
+    """Remove expired and promote due messages of a bucket, and say whether that was all."""
     execute = transaction.execute
-    handled = execute(_SQL["remove_expired"], (bucket_id, now_ms, limit)).rowcount
-    handled += execute(_SQL["promote"], (bucket_id, now_ms, limit - handled)).rowcount
-    if handled < limit:
+    _remove(transaction, execute(_SQL["expired"], (bucket_id, now_ms, room.messages)), room)
+    if room:
+        promoted = execute(_SQL["promote"], (bucket_id, now_ms, room.messages))
+        room.messages -= promoted.rowcount
+    if room:
         execute(_SQL["postpone"], (bucket_id,))
-    return handled
+    return bool(room)
+
+
+def _remove(
+    transaction: Transaction, candidates: Iterable[tuple[int, int]], room: Room
+) -> None:
+    """Delete messages, given with the lengths of their long bodies, as far as there is room."""
+    removed: list[tuple[int]] = []
+    for seq, body_bytes in candidates:
+        removed.append((seq,))
+        room.messages -= 1
+        room.body_bytes -= body_bytes
+        if not room:
+            break
+    transaction.executemany(_MESSAGES["delete"], removed)
 
 
 def is_untidy(connection: sqlite3.Connection, place: Place, now_ms: int) -> bool:
@@ -54,19 +86,16 @@ def is_untidy(connection: sqlite3.Connection, place: Place, now_ms: int) -> bool
     return backlog > STEP
 
 
-def tidy_queue(transaction: Transaction, *, project: str, queue: str, now_ms: int) -> int:
+def tidy_queue(transaction: Transaction, *, project: str, queue: str, now_ms: int) -> None:
     """Take one step of `tidy` in the queue, if it exists."""
     place = locate(transaction, project, queue)
-    if place is None:
-        return 0
-    return tidy(transaction, place.bucket_id, limit=STEP, now_ms=now_ms)
+    if place is not None:
+        tidy(transaction, place.bucket_id, Room(STEP), now_ms)
 
 
 def tidy_first(transaction: Transaction, place: Place, now_ms: int) -> bool:
     """Take one step of `tidy` before a write, and say whether it needs another."""
-    if place.due_ms > now_ms:
-        return False
-    return tidy(transaction, place.bucket_id, limit=STEP, now_ms=now_ms) == STEP
+    return place.due_ms <= now_ms and not tidy(transaction, place.bucket_id, Room(STEP), now_ms)
 
 
 async def write_tidily(
@@ -82,7 +111,7 @@ async def read_tidily(
     readers: Lane[sqlite3.Connection],
     writer: Lane[Transaction],
     read: Callable[[sqlite3.Connection], T | Literal[Untidy.UNTIDY]],
-    step: Callable[[Transaction], int],
+    step: Callable[[Transaction], None],
 ) -> T:
     """Run a read, with a step of tidying before each time that it asks to be run again."""
     while (answer := await readers.run(read)) is UNTIDY:
@@ -92,29 +121,25 @@ async def read_tidily(
 
 def sweep(transaction: Transaction, *, limit: int, now_ms: int) -> int:
     """Tidy whatever needs it, `limit` messages and records at most; return how many."""
-    handled = transaction.execute(_SQL["forget_answers"], (now_ms, limit)).rowcount
-    handled += _sweep_buckets(transaction, limit - handled, now_ms)
-    return handled + _sweep_garbage(transaction, limit - handled)
+    room = Room(limit)
+    room.messages -= transaction.execute(_SQL["forget_answers"], (now_ms, limit)).rowcount
+    _sweep_buckets(transaction, room, now_ms)
+    _sweep_garbage(transaction, room)
+    return limit - room.messages
 
 
-def _sweep_buckets(transaction: Transaction, limit: int, now_ms: int) -> int:
-    handled = 0
-    due = transaction.execute(_SQL["due_buckets"], (now_ms, limit)).fetchall()
+def _sweep_buckets(transaction: Transaction, room: Room, now_ms: int) -> None:
+    due = transaction.execute(_SQL["due_buckets"], (now_ms, room.messages)).fetchall()
     for (bucket_id,) in due:
-        if handled >= limit:
+        if not room or not tidy(transaction, bucket_id, room, now_ms):
             break
-        handled += tidy(transaction, bucket_id, limit=limit - handled, now_ms=now_ms)
-    return handled
 
 
-def _sweep_garbage(transaction: Transaction, limit: int) -> int:
-    handled = 0
-    for (bucket_id,) in transaction.execute(_SQL["garbage"], (limit,)).fetchall():
-        if handled >= limit:
+def _sweep_garbage(transaction: Transaction, room: Room) -> None:
+    for (bucket_id,) in transaction.execute(_SQL["garbage"], (room.messages,)).fetchall():
+        if not room:
             break
-        left = limit - handled
-        removed = transaction.execute(_SQL["empty_bucket"], (bucket_id, left)).rowcount
-        handled += removed
-        if removed < left:
+        contents = transaction.execute(_SQL["contents"], (bucket_id, room.messages))
+        _remove(transaction, contents, room)
+        if room:
             transaction.execute(_SQL["forget_bucket"], (bucket_id,))
-    return handled

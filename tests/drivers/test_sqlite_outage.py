@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ import pytest
 from queues.errors import StorageUnavailable
 from storage_drivers.sqlite import filesystem
 from tests.drivers.sqlite_storage import opened, orders
+from tests.factories import new_message
 
 TIMEOUT_MS = 300
 
@@ -80,6 +83,36 @@ async def test_a_deleted_file_is_reported_and_never_replaced_by_an_empty_one(
         move_database(aside, path.parent)
         await queue.post()
         assert await queue.counts() == (0, 2)
+
+
+@contextmanager
+def full_disk(at_bytes: int) -> Iterator[None]:
+    """Let no file of this process grow beyond a size; the kernel refuses the writes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (at_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_a_full_disk_fails_writes_and_loses_nothing_acknowledged(path: Path) -> None:
+    large = new_message(b"x" * 50_000)
+    async with orders(path) as queue:
+        with full_disk(at_bytes=1_000_000):
+            answers = [
+                await asyncio.gather(queue.post(large), return_exceptions=True)
+                for _ in range(60)
+            ]
+            posted = [
+                seq for (answer,) in answers if isinstance(answer, list) for seq in answer
+            ]
+            failed = [answer for (answer,) in answers if not isinstance(answer, list)]
+            assert {type(failure) for failure in failed} == {StorageUnavailable}
+            assert len(await queue.get(*posted)) == len(posted) == 60 - len(failed)
+        posted += await queue.post(large)
+        page = await queue.page()
+        assert [message.seq for message in page.messages] == posted
 
 
 async def test_a_damaged_file_is_reported_and_a_restored_one_is_used_again(path: Path) -> None:

@@ -6,6 +6,8 @@
 -- garbage      buckets that no queue has any more; the sweep removes their messages
 -- messages     state 0 ready, 1 delayed, 2 claimed. visible_ms is NULL when ready, else the end
 --              of the delay or the lease; claim_id and lease_ms are set when claimed
+-- bodies       the bodies that are too long for a message's own row, whose body is NULL then: so
+--              claiming, renewing and promoting never write a long body again
 -- idempotency  the answers of writes that carried a key
 -- sequence     one row: the last sequence handed out, in any queue
 
@@ -47,7 +49,12 @@ CREATE TABLE messages (
     claim_id    BLOB,
     lease_ms    INTEGER,
     dead_letter TEXT,
-    body        BLOB NOT NULL
+    body        BLOB
+);
+
+CREATE TABLE bodies (
+    seq  INTEGER PRIMARY KEY,
+    body BLOB NOT NULL
 );
 
 -- The row id ends every index entry, so each of these also orders by sequence.
@@ -67,6 +74,10 @@ END;
 CREATE TRIGGER messages_deleted AFTER DELETE ON messages BEGIN
     UPDATE buckets SET total = total - 1, claimed = claimed - (OLD.state = 2)
         WHERE bucket_id = OLD.bucket_id;
+END;
+
+CREATE TRIGGER messages_deleted_long AFTER DELETE ON messages WHEN OLD.body IS NULL BEGIN
+    DELETE FROM bodies WHERE seq = OLD.seq;
 END;
 
 CREATE TRIGGER messages_moved AFTER UPDATE OF state, visible_ms ON messages BEGIN

@@ -30,3 +30,6 @@ INSERT INTO messages
     (seq, bucket_id, state, expires_ms, posted_ms, ttl_s, media, client_id, dead_letter, body)
 SELECT ?1, ?2, 0, ifnull(?4, expires_ms), posted_ms, ifnull(?3, ttl_s), media, client_id, ?5, body
 FROM messages WHERE seq = ?6;
+
+-- name: move_body (new_seq, seq)
+UPDATE bodies SET seq = ? WHERE seq = ?;

@@ -6,6 +6,9 @@ INSERT INTO messages
     (seq, bucket_id, state, visible_ms, expires_ms, posted_ms, ttl_s, media, client_id, body)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
+-- name: insert_body (seq, body)
+INSERT INTO bodies (seq, body) VALUES (?, ?);
+
 -- name: get (seq, bucket_id, now_ms)
 SELECT {message} FROM messages WHERE seq = ? AND bucket_id = ? AND expires_ms > ?;
 

@@ -1,9 +1,11 @@
 -- Statements that tidy up. All are bounded by a limit.
 
--- name: remove_expired (bucket_id, now_ms, limit)
-DELETE FROM messages WHERE seq IN (
-    SELECT seq FROM messages WHERE bucket_id = ? AND expires_ms <= ?
-    ORDER BY expires_ms LIMIT ?);
+-- name: expired (bucket_id, now_ms, limit)
+-- Returns sequences and how long the bodies are that have a row of their own.
+SELECT seq, CASE WHEN body IS NULL THEN (
+    SELECT length(bodies.body) FROM bodies WHERE bodies.seq = messages.seq) ELSE 0 END
+FROM messages INDEXED BY messages_expiry
+WHERE bucket_id = ? AND expires_ms <= ? ORDER BY expires_ms LIMIT ?;
 
 -- name: promote (bucket_id, now_ms, limit)
 UPDATE messages SET state = 0, visible_ms = NULL, claim_id = NULL, lease_ms = NULL
@@ -22,7 +24,7 @@ UPDATE buckets SET due_ms = min(
 WHERE bucket_id = ?1;
 
 -- name: backlog (bucket_id, now_ms, limit)
--- Counts what `remove_expired` and `promote` would find, each up to the limit.
+-- Counts what `expired` and `promote` would find, each up to the limit.
 SELECT max(
     (SELECT count(*) FROM (
         SELECT 1 FROM messages WHERE bucket_id = ?1 AND expires_ms <= ?2 LIMIT ?3)),
@@ -36,8 +38,11 @@ SELECT bucket_id FROM buckets WHERE due_ms <= ? ORDER BY due_ms LIMIT ?;
 -- name: garbage (limit)
 SELECT bucket_id FROM garbage LIMIT ?;
 
--- name: empty_bucket (bucket_id, limit)
-DELETE FROM messages WHERE seq IN (SELECT seq FROM messages WHERE bucket_id = ? LIMIT ?);
+-- name: contents (bucket_id, limit)
+-- Returns the same as `expired`.
+SELECT seq, CASE WHEN body IS NULL THEN (
+    SELECT length(bodies.body) FROM bodies WHERE bodies.seq = messages.seq) ELSE 0 END
+FROM messages INDEXED BY messages_state WHERE bucket_id = ? LIMIT ?;
 
 -- name: forget_bucket (bucket_id)
 DELETE FROM garbage WHERE bucket_id = ?;
