@@ -51,8 +51,8 @@ class RequestContext:
 
 def _check_path(req: falcon.asgi.Request, params: dict[str, Any]) -> None:
     """Refuse paths that match a route by accident."""
-    # SECURITY: an encoded slash would make one path segment out of two, or two of one; and
-    # what stands in front of the service may have rules for "/v2", which Falcon finds in "//v2".
+    # SECURITY: an encoded slash would make one path segment out of two, or two of one; and a
+    # proxy may have rules for "/v2", which Falcon finds in "//v2", too.
     raw_path = req.scope.get("raw_path", b"").lower()
     if b"%2f" in raw_path or raw_path.startswith(b"//"):
         raise falcon.HTTPRouteNotFound

@@ -21,6 +21,9 @@ from transport.media import Document
 
 PATCH_MEDIA_TYPE = "application/openstack-messaging-v2.0-json-patch"
 
+#: Key in the ASGI scope of a request whose client went away before it had sent everything.
+HUNG_UP = "nusku.hung_up"
+
 _QUEUE_PARAMETERS = ("marker", "limit", "detailed", "name", "with_count")
 _RESOURCE_TYPES = ("messages", "subscriptions")
 
@@ -184,8 +187,8 @@ class RequestReader:
         data = await self._read(req, cap_bytes)
         if len(data) > cap_bytes:
             raise _too_large(req, cap_bytes)
-        if len(data) < (req.content_length or 0):
-            raise MalformedBody("The body is shorter than its Content-Length.")
+        if req.scope.get(HUNG_UP) or len(data) < (req.content_length or 0):
+            raise MalformedBody("The body ended early.")
         return Document(data, media.named(req.content_type))
 
     async def _read(self, req: falcon.asgi.Request, cap_bytes: int) -> bytes:

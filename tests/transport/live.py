@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,13 @@ class LiveServer:
         # The socket listens already, so whoever connects early waits in its queue.
         self._thread.start()
 
+    def settle(self) -> None:
+        """Wait until no request is being worked on, also of clients that went away."""
+        deadline_s = time.monotonic() + 10
+        while self._server.server_state.tasks:
+            assert time.monotonic() < deadline_s, "a request is never finished"
+            time.sleep(0.01)
+
     def stop(self) -> None:
         self._server.should_exit = True
         self._thread.join()
@@ -76,10 +84,6 @@ class RawConnection:
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         lines = [f"{method} {path} HTTP/1.1", *(f"{k}: {v}" for k, v in sent.items()), "", ""]
         self.send("\r\n".join(lines).encode())
-
-    def send_end(self) -> None:
-        """Say that nothing more will come."""
-        self._socket.shutdown(socket.SHUT_WR)
 
     def answer(self) -> tuple[int, dict[str, str], Any]:
         """Return status, headers and document of the next answer."""
