@@ -41,11 +41,11 @@ class Driver(Storage):
         self._timeout_s = timeout_s
         executor = Executor(self._servers, Layout(target.namespace), timeout_s)
         queues = RedisQueueStore(executor)
-        dead_letters = DeadLetters(executor, queues)
+        self.dead_letters = DeadLetters(executor, queues)
         self.queues = queues
         self.messages = RedisMessageStore(executor)
-        self.claims = RedisClaimStore(executor, dead_letters)
-        self._sweep = Sweep(executor, queues, dead_letters)
+        self.claims = RedisClaimStore(executor, self.dead_letters)
+        self._sweep = Sweep(executor, queues, self.dead_letters)
 
     async def open(self) -> None:
         for warning in (await self._inspect()).warnings:

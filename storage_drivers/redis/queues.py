@@ -96,17 +96,17 @@ class RedisQueueStore(QueueStore):
         place = self._layout.queue(project, queue)
         token = await self._executor.run(_DELETE, place, now_ms=now_ms)
         if token != Answer.QUEUE_MISSING:
-            await self._unregister(project, queue, token=token, stale_ms=0)
+            await self.unregister(project, queue, token=token, stale_ms=0)
 
-    async def _unregister(
+    async def unregister(
         self, project: str, queue: str, *, token: bytes, stale_ms: int
     ) -> None:
+        """Take a missing queue out of the index, but never one that came back meanwhile.
+
+        Removes an entry of the life with this token, or one made at or before `stale_ms`.
+        """
         index = self._layout.project(project)
         await self._executor.run(_UNREGISTER, index, name=queue, token=token, stale_ms=stale_ms)
-
-    async def unregister_stale(self, project: str, queue: str, *, stale_ms: int) -> None:
-        """Take a queue that is missing out of the index if it was put there so long ago."""
-        await self._unregister(project, queue, token=b"", stale_ms=stale_ms)
 
     async def purge(self, project: str, queue: str, *, now_ms: int) -> None:
         await self._executor.run(_PURGE, self._layout.queue(project, queue))

@@ -48,7 +48,8 @@ def _constants() -> Iterator[str]:
         yield f"local {member.name} = {member.value}"
 
 
-def _arguments(args: list[str], where: str) -> Iterator[str]:
+def arguments(args: list[str], where: str) -> Iterator[str]:
+    """Return the Lua lines that give the arguments of the script `where` their names."""
     for i, arg in enumerate(args, 1):
         name, _, kind = arg.partition(":")
         if arg.endswith("...") and i == len(args):
@@ -61,7 +62,8 @@ def _arguments(args: list[str], where: str) -> Iterator[str]:
             raise ScriptError(f"{where}: argument {arg!r} is neither number nor text")
 
 
-def _include(name: str, keys: list[str], where: str) -> str:
+def include(name: str, keys: list[str], where: str) -> str:
+    """Return the text of an include that finds its keys in the script `where`."""
     source = _read(f"includes/{name}.lua")
     if missing := set(_field(source, "keys", name)) - set(keys):
         raise ScriptError(f"{where}: {name}.lua needs the keys {sorted(missing)}")
@@ -74,8 +76,8 @@ def _assemble(name: str, keys: list[str], args: list[str]) -> bytes:
     parts = [
         *_constants(),
         *(f"local {key} = KEYS[{i}]" for i, key in enumerate(keys, 1)),
-        *_arguments(args, name),
-        *(_include(use, keys, name) for use in uses),
+        *arguments(args, name),
+        *(include(use, keys, name) for use in uses),
         source,
     ]
     return "\n".join(parts).encode()

@@ -101,7 +101,7 @@ class Sweep:
     async def _forget(self, tag: str, project: str, queue: str, now_ms: int) -> None:
         """Remove what points to a queue that has been missing for long enough."""
         stale_ms = now_ms - STALE_MS
-        await self._queues.unregister_stale(project, queue, stale_ms=stale_ms)
+        await self._queues.unregister(project, queue, token=b"", stale_ms=stale_ms)
         await self._executor.run(
             _FORGET,
             self._layout.sweep_of(tag),

@@ -1,0 +1,74 @@
+"""Opens Redis drivers for tests, and counts what they make a server do."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from redis import Redis
+
+from storage_drivers.redis import Driver
+from tests.clock import MovableClock
+from tests.conformance.handle import QueueHandle
+from tests.servers.redis import RedisCluster, RedisServer
+
+
+def fresh_url(server: RedisServer | RedisCluster) -> str:
+    """Return the URL of a namespace that nobody has used before."""
+    return f"{server.url}?namespace={secrets.token_hex(6)}"
+
+
+@asynccontextmanager
+async def opened(url: str, *, timeout_ms: int = 10_000) -> AsyncIterator[Driver]:
+    """Open the store within the block."""
+    driver = Driver(url, timeout_ms=timeout_ms)
+    try:
+        await driver.open()
+        yield driver
+    finally:
+        await driver.close()
+
+
+@asynccontextmanager
+async def orders(
+    server: RedisServer | RedisCluster, *, timeout_ms: int = 10_000
+) -> AsyncIterator[QueueHandle]:
+    """Open a fresh namespace and create the queue `orders` within the block."""
+    async with opened(fresh_url(server), timeout_ms=timeout_ms) as driver:
+        handle = QueueHandle(driver, MovableClock())
+        await handle.create()
+        yield handle
+
+
+@asynccontextmanager
+async def as_user(
+    handle: QueueHandle, server: RedisServer, url: str, *rules: str
+) -> AsyncIterator[QueueHandle]:
+    """Use the queue as a user who may do everything but what the rules take away."""
+    user = secrets.token_hex(6)
+    with server.connect() as admin:
+        admin.execute_command("ACL", "SETUSER", user, "on", ">secret", "~*", "+@all", *rules)
+        restricted = url.replace("://", f"://{user}:secret@")
+        async with opened(restricted) as driver:
+            yield handle.on(storage=driver)
+        admin.execute_command("ACL", "DELUSER", user)
+
+
+def keys(connection: Redis, url: str) -> list[str]:
+    """Return all keys in the namespace of a URL."""
+    namespace = url.rpartition("=")[2]
+    return sorted(connection.keys(f"{namespace}:*"))
+
+
+def commands(server: RedisServer) -> Mapping[str, int]:
+    """Return how often each command ran so far, in scripts and outside."""
+    with server.connect() as connection:
+        stats = connection.info("commandstats")
+    return {name.removeprefix("cmdstat_"): stat["calls"] for name, stat in stats.items()}
+
+
+def reads(server: RedisServer) -> int:
+    """Return how often the server read from a connection so far."""
+    with server.connect() as connection:
+        return int(connection.info("stats")["total_reads_processed"])
