@@ -65,10 +65,15 @@ class Writer(threading.Thread):
 
 @contextmanager
 def writing(
-    server: NuskuServer, queue: str, *, writers: int = 3, tries: int = 10**9
+    server: NuskuServer,
+    queue: str,
+    *,
+    writers: int = 3,
+    tries: int = 10**9,
+    prefix: str = "w",
 ) -> Iterator[list[Writer]]:
     """Let writers run while the body of the `with` statement does."""
-    running = [Writer(server, queue, f"w{n}", tries=tries) for n in range(writers)]
+    running = [Writer(server, queue, f"{prefix}{n}", tries=tries) for n in range(writers)]
     for writer in running:
         writer.start()
     try:
