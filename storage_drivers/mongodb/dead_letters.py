@@ -203,6 +203,8 @@ async def _those_with(
     if not docs:
         return []
     ids = [doc["_id"] for doc in docs]
-    found = db.messages.find({"_id": {"$in": ids}, "b": docs[0]["b"], **condition}, {"_id": 1})
+    found = db.latest(db.messages).find(
+        {"_id": {"$in": ids}, "b": docs[0]["b"], **condition}, {"_id": 1}
+    )
     those = {doc["_id"] for doc in await found.to_list(None)}
     return [doc for doc in docs if doc["_id"] in those]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.errors import ConfigurationError as InvalidOption
-from pymongo.errors import InvalidURI, OperationFailure
+from pymongo.errors import InvalidName, InvalidURI, OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from queues.errors import ConfigurationError
@@ -58,7 +60,11 @@ class Driver(Storage):
     async def open(self) -> None:
         """See Storage."""
         self._client = self._connect()
-        await self._prepare()
+        try:
+            await self._prepare()
+        except BaseException:
+            self._client.close()
+            raise
 
     def _connect(self) -> AsyncIOMotorClient[Any]:
         timeout_ms = self.db.timeout_ms
@@ -84,31 +90,39 @@ class Driver(Storage):
         hello = await self._hello()
         if hello.get("maxWireVersion", 0) < _OLDEST_WIRE_VERSION:
             raise ConfigurationError("storage mongodb: MongoDB 5.0 or newer is needed")
+        try:
+            self._find_collections(standalone=_is_standalone(hello))
+            await self._make_indexes()
+        except (InvalidName, OperationFailure) as ex:
+            if isinstance(ex, OperationFailure) and ex.code not in _REFUSED:
+                raise
+            raise ConfigurationError(f"storage mongodb: {ex}") from ex
         if _is_standalone(hello):
             _log.warning(_STANDALONE)
-        self._find_collections(hello)
-        try:
-            await self._make_indexes()
-        except OperationFailure as ex:
-            if ex.code not in _REFUSED:
-                raise
-            raise ConfigurationError(f"storage mongodb: {ex.details or ex}") from ex
 
     async def _hello(self) -> Document:
-        assert self._client is not None, "open() comes first"  # noqa: S101 (a programming error)
-        hello: Document = await self._client.admin.command("hello")
+        hello: Document = await self._opened.admin.command("hello")
         return hello
 
-    def _find_collections(self, hello: Document) -> None:
-        """Read what a majority has, where there is one to ask."""
+    @property
+    def _opened(self) -> AsyncIOMotorClient[Any]:
         assert self._client is not None, "open() comes first"  # noqa: S101 (a programming error)
-        level = None if _is_standalone(hello) else "majority"
-        database = self._client.get_database(
-            urls.database_name(self._url), read_concern=ReadConcern(level)
-        )
+        return self._client
+
+    def _find_collections(self, *, standalone: bool) -> None:
+        """Read what a majority has, where there is one to ask."""
+        level = ReadConcern(None if standalone else "majority")
+        database = self._opened.get_database(urls.database_name(self._url), read_concern=level)
         self.db.queues = database["queues"]
         self.db.messages = database["messages"]
         self.db.answers = database["answers"]
+        if not standalone:
+            self.db.causal = self._session
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[Any]:
+        async with await self._opened.start_session(causal_consistency=True) as session:
+            yield session
 
     async def _make_indexes(self) -> None:
         await self.db.queues.create_indexes(list(QUEUE_INDEXES))

@@ -30,12 +30,14 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.read_concern import ReadConcern
 
 Document = dict[str, Any]
 #: A collection of the asynchronous client; driver.py alone knows which client that is.
@@ -108,16 +110,28 @@ _ESCAPED = re.compile(r"[!~]([0-9a-f]{2})|(.)", re.DOTALL)
 class Database:
     """The collections, filled in when the driver is opened, and what a process remembers.
 
-    `seqs` and `buckets` are hints from earlier calls; what they say is never trusted
-    without a condition in the store.
+    Reads see what a majority has. `causal` opens a session in which a read sees at least
+    what an earlier one saw, also when the primary changes in between; on a standalone
+    server it is None. `seqs` and `buckets` are hints from earlier calls; what they say is
+    never trusted without a condition in the store.
     """
 
     timeout_ms: int
     queues: Collection = None
     messages: Collection = None
     answers: Collection = None
+    causal: Callable[[], AbstractAsyncContextManager[Any]] = nullcontext
     seqs: dict[str, int] = field(default_factory=dict)
     buckets: dict[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def latest(collection: Collection) -> Collection:
+        """Return the collection for reads that decide who has lost a race.
+
+        They must not see less than the update before them did, as a majority read on a new
+        primary may.
+        """
+        return collection.with_options(read_concern=ReadConcern("local"))
 
     def remember(self, queue_id: str, *, bucket: str, seq: int) -> None:
         """Note the bucket and the last sequence of a queue, forgetting the oldest note."""

@@ -83,7 +83,8 @@ async def take(
     moves_left, spare = DEAD_LETTERS_PER_CLAIM, 0
     for _ in range(_ROUNDS):
         want = limit - len(taken)
-        docs = await _candidates(db, source.bucket, want + spare, lease.now_ms)
+        asked = want + spare
+        docs = await _candidates(db, source.bucket, asked, lease.now_ms)
         ready, exhausted = _split(docs, want, moves_left, policy)
         won = await _seize(db, ready, lease.claim_id, leased)
         taken += won
@@ -93,8 +94,8 @@ async def take(
             )
             moves_left -= len(exhausted)
             spare = moves_left
-        seen_all = len(docs) < want + (spare if not exhausted else 0) and len(won) == len(ready)
-        if len(taken) == limit or not moves_left or (seen_all and not exhausted):
+        seen_all = len(docs) < asked and len(won) == len(ready)
+        if len(taken) == limit or not moves_left or seen_all:
             break
     return taken
 
@@ -177,7 +178,7 @@ async def _seize(
     if result.matched_count == len(pairs):
         return pairs
     ids = [doc["_id"] for doc in docs]
-    mine = db.messages.find(
+    mine = db.latest(db.messages).find(
         {"_id": {"$in": ids}, "b": docs[0]["b"], "claim": holder}, {"_id": 1}
     )
     won = {doc["_id"] for doc in await mine.to_list(None)}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pymongo import ASCENDING
 
-from queues.model import Message, MessagePage
+from queues.model import MessagePage
 from queues.storage import HIDDEN_PER_LISTING
 from storage_drivers.mongodb import codec, sequence
 from storage_drivers.mongodb.layout import HIDDEN, Database, Document, message_id
@@ -55,76 +55,69 @@ class Wanted(NamedTuple):
 
 async def page(db: Database, queue_id: str, wanted: Wanted) -> MessagePage:
     """Return the page; see `MessageStore.list`."""
-    view = await sequence.look(db, queue_id)
-    found = await _page(db, view, wanted)
-    if view is None or not view.held or len(found.messages) == wanted.limit:
+    async with db.causal() as session:
+        reader = _Reader(db, session, wanted)
+        view = await sequence.look(db, queue_id, session)
+        found = await reader.page(view)
+        if view is None or not view.held or len(found.messages) == wanted.limit:
+            return found
+        view = await sequence.look_closer(db, queue_id, session, now_ms=wanted.now_ms)
+        return await reader.page(view)
+
+
+class _Reader(NamedTuple):
+    db: Database
+    session: Any
+    wanted: Wanted
+
+    async def page(self, view: sequence.View | None) -> MessagePage:
+        if view is None:
+            return MessagePage([], None)
+        docs = await self._find(view, self.wanted.limit)
+        if all(map(self.wanted.shows, docs)):
+            return self._filled(docs)
+        return await self._filtered_page(view)
+
+    def _filled(self, docs: list[Document]) -> MessagePage:
+        messages = [codec.message(doc, self.wanted.now_ms) for doc in docs]
+        return MessagePage(messages, messages[-1].seq if messages else None)
+
+    async def _filtered_page(self, view: sequence.View) -> MessagePage:
+        """Leave messages out in the store, after finding how far it may look."""
+        limit = self.wanted.limit
+        horizon = await self._find_horizon(view)
+        if horizon is not None:
+            view = view._replace(bound=horizon)
+        docs = await self._find(view, limit, self.wanted.condition())
+        found = self._filled(docs)
+        if horizon is not None and len(docs) < limit:
+            return found._replace(next_seq=horizon)
         return found
-    view = await sequence.look_closer(db, queue_id, now_ms=wanted.now_ms)
-    return await _page(db, view, wanted)
 
+    async def _find_horizon(self, view: sequence.View) -> int | None:
+        """Return the last sequence that this call may look at, None if it may see all.
 
-async def _page(db: Database, view: sequence.View | None, wanted: Wanted) -> MessagePage:
-    if view is None:
-        return MessagePage([], None)
-    docs = await _find(db, view, wanted.after_seq, wanted.limit)
-    if all(map(wanted.shows, docs)):
-        return _filled(docs, wanted)
-    return await _filtered_page(db, view, wanted)
+        PERF: counts keys of the `_id` index, at most so many, and reads one document.
+        """
+        skip = HIDDEN_PER_LISTING + self.wanted.limit - 1
+        docs = await self._find(view, 1, skip=skip, shown={"seq": 1})
+        return docs[0]["seq"] if docs else None
 
-
-def _filled(docs: list[Document], wanted: Wanted) -> MessagePage:
-    messages = [codec.message(doc, wanted.now_ms) for doc in docs]
-    return MessagePage(messages, _last(messages))
-
-
-async def _filtered_page(db: Database, view: sequence.View, wanted: Wanted) -> MessagePage:
-    """Leave messages out in the store, after finding how far it may look."""
-    horizon = await _find_horizon(db, view, wanted)
-    upto = view.bound if horizon is None else horizon
-    docs = await _find(
-        db, view._replace(bound=upto), wanted.after_seq, wanted.limit, wanted.condition()
-    )
-    found = _filled(docs, wanted)
-    if horizon is not None and len(docs) < wanted.limit:
-        return found._replace(next_seq=horizon)
-    return found
-
-
-async def _find_horizon(db: Database, view: sequence.View, wanted: Wanted) -> int | None:
-    """Return the last sequence that this call may look at, None if all are within reach.
-
-    PERF: counts keys of the `_id` index, at most so many, and reads one document.
-    """
-    docs = await _find(
-        db,
-        view,
-        wanted.after_seq,
-        1,
-        skip=HIDDEN_PER_LISTING + wanted.limit - 1,
-        shown={"seq": 1},
-    )
-    return docs[0]["seq"] if docs else None
-
-
-async def _find(
-    db: Database,
-    view: sequence.View,
-    after_seq: int,
-    limit: int,
-    condition: Document | None = None,
-    *,
-    skip: int = 0,
-    shown: Document | None = None,
-) -> list[Document]:
-    ids = {
-        "$gt": message_id(view.bucket, after_seq),
-        "$lte": message_id(view.bucket, view.bound),
-    }
-    found = db.messages.find({"b": view.bucket, "_id": ids, **(condition or {})}, shown)
-    found = found.sort("_id", ASCENDING).hint("_id_").skip(skip).limit(limit)
-    docs: list[Document] = await found.to_list(None)
-    return docs
-
-
-def _last(messages: list[Message]) -> int | None:
-    return messages[-1].seq if messages else None
+    async def _find(
+        self,
+        view: sequence.View,
+        limit: int,
+        condition: Document | None = None,
+        *,
+        skip: int = 0,
+        shown: Document | None = None,
+    ) -> list[Document]:
+        ids = {
+            "$gt": message_id(view.bucket, self.wanted.after_seq),
+            "$lte": message_id(view.bucket, view.bound),
+        }
+        where = {"b": view.bucket, "_id": ids, **(condition or {})}
+        found = self.db.messages.find(where, shown, session=self.session)
+        found = found.sort("_id", ASCENDING).hint("_id_").skip(skip).limit(limit)
+        docs: list[Document] = await found.to_list(None)
+        return docs

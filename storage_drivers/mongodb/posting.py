@@ -67,7 +67,7 @@ class Poster:
     async def drain(self) -> None:
         """Wait until all that was accepted is stored."""
         while self._tasks:
-            await asyncio.gather(*self._tasks)
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _start(self, work: object) -> None:
         task: Task[None] = asyncio.ensure_future(work)  # type: ignore[call-overload]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, ReturnDocument
 from pymongo.errors import DuplicateKeyError
@@ -142,11 +143,12 @@ def _bucket_ids(bucket: str) -> Document:
     return {"_id": {"$gt": bucket, "$lt": bucket + "g"}}
 
 
-async def find_live(db: Database, key: str) -> Document | None:
+async def find_live(db: Database, key: str, session: Any = None) -> Document | None:
     """Return what calls on messages need to know of a queue, or None if it is absent."""
     doc: Document | None = await db.queues.find_one(
         {"_id": key, "live": True},
         {"bucket": 1, "life": 1, "version": 1, "seq": 1, "open": 1},
+        session=session,
     )
     if doc is not None:
         db.remember(key, bucket=doc["bucket"], seq=doc["seq"])

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pymongo import ReturnDocument
 
@@ -157,19 +157,19 @@ async def close(db: Database, queue_id: str, tokens: Iterable[str]) -> None:
     await db.queues.update_one({"_id": queue_id}, {"$unset": unset})
 
 
-async def look(db: Database, queue_id: str) -> View | None:
+async def look(db: Database, queue_id: str, session: Any) -> View | None:
     """Return what a reader may see right now, or None for an absent queue."""
-    doc = await find_live(db, queue_id)
+    doc = await find_live(db, queue_id, session)
     return _view(doc, doc["open"], doc["seq"]) if doc else None
 
 
-async def look_closer(db: Database, queue_id: str, *, now_ms: int) -> View | None:
+async def look_closer(db: Database, queue_id: str, session: Any, *, now_ms: int) -> View | None:
     """Return what a reader may see after the writers of this moment are through.
 
     Waits a few milliseconds for them, and fences those that seem to be gone. What a client
     has been told is stored is visible here.
     """
-    doc = await find_live(db, queue_id)
+    doc = await find_live(db, queue_id, session)
     if doc is None:
         return None
     upto, tokens, bucket = doc["seq"], doc["open"].keys(), doc["bucket"]
@@ -181,7 +181,7 @@ async def look_closer(db: Database, queue_id: str, *, now_ms: int) -> View | Non
             await _fence_the_dead(db, queue_id, doc, waiting, now_ms=now_ms)
         else:
             await asyncio.sleep(pause_s)
-        doc = await find_live(db, queue_id)
+        doc = await find_live(db, queue_id, session)
         if doc is None:
             return None
     waiting = {token: doc["open"][token] for token in tokens & doc["open"].keys()}

@@ -123,7 +123,7 @@ async def _key_won(db: Database, key: str, token: str, now_ms: int) -> bool:
             upsert=True,
         )
     except DuplicateKeyError:
-        answer = await db.answers.find_one({"_id": key})
+        answer = await db.latest(db.answers).find_one({"_id": key})
         return answer is not None and answer.get("token") == token
     return False
 
@@ -133,5 +133,6 @@ async def _move_won(db: Database, source: str, bucket: str, token: str) -> bool:
     refused = await db.messages.update_one(undecided, {"$addToSet": {"no": token}})
     if refused.matched_count:
         return False
-    moved = await db.messages.find_one({"_id": source, "b": bucket}, {"to": 1})
+    latest = db.latest(db.messages)
+    moved = await latest.find_one({"_id": source, "b": bucket}, {"to": 1})
     return moved is not None and moved.get("to", {}).get("token") == token

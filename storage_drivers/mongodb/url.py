@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from queues.errors import ConfigurationError
 
@@ -19,7 +19,7 @@ _DEFAULT_DATABASE = "nusku"
 
 def database_name(url: str) -> str:
     """Return the database in the path of the URL, or the default."""
-    return urlsplit(url).path.strip("/") or _DEFAULT_DATABASE
+    return unquote(urlsplit(url).path.strip("/")) or _DEFAULT_DATABASE
 
 
 def check(url: str) -> None:
@@ -29,7 +29,11 @@ def check(url: str) -> None:
 
     Raises: ConfigurationError.
     """
-    for option, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
+    try:
+        query = urlsplit(url).query
+    except ValueError:
+        raise ConfigurationError("storage mongodb: the URL is not valid") from None
+    for option, value in parse_qsl(query.replace(";", "&"), keep_blank_values=True):
         required = _REQUIRED.get(option.lower())
         if required is not None and value.lower() != required:
             raise ConfigurationError(
