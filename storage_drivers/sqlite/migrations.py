@@ -23,6 +23,9 @@ def migrate(
     Raises: ConfigurationError for a file of another application or of a newer version.
     """
     _check_owner(connection, path, max(scripts))
+    if _pragma(connection, "schema_version") == 0:
+        # NOTE: must come before all else. The sweep returns free space, see sweep.py.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     _use_wal(connection, path, timeout_ms)
     for number, script in scripts.items():
         if _pragma(connection, "user_version") < number:

@@ -30,6 +30,12 @@ STEP_BYTES = 2 * 1024 * 1024
 T = TypeVar("T")
 
 
+#: The file keeps so many free pages for new messages. An idle sweep returns what is above it
+#: to the file system, at most so many pages a time.
+SPARE_PAGES = 4096
+RETURNED_PAGES = 1000
+
+
 @dataclass
 class Room:
     """What a step may still do."""
@@ -125,6 +131,8 @@ def sweep(transaction: Transaction, *, limit: int, now_ms: int) -> int:
     room.messages -= transaction.execute(_SQL["forget_answers"], (now_ms, limit)).rowcount
     _sweep_buckets(transaction, room, now_ms)
     _sweep_garbage(transaction, room)
+    if room:
+        _shrink(transaction)
     return limit - room.messages
 
 
@@ -143,3 +151,9 @@ def _sweep_garbage(transaction: Transaction, room: Room) -> None:
         _remove(transaction, contents, room)
         if room:
             transaction.execute(_SQL["forget_bucket"], (bucket_id,))
+
+
+def _shrink(transaction: Transaction) -> None:
+    spare = transaction.execute(_SQL["count_free_pages"]).fetchone()[0]
+    for _ in range(min(spare - SPARE_PAGES, RETURNED_PAGES)):
+        transaction.execute(_SQL["shrink"])

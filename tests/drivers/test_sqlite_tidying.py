@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from storage_drivers.sqlite.sweep import STEP
+from storage_drivers.sqlite.sweep import SPARE_PAGES, STEP
 from tests.conformance.handle import QueueHandle
 from tests.drivers.sqlite_storage import orders
 from tests.factories import new_message, new_messages
@@ -87,6 +87,21 @@ async def test_the_sweep_frees_what_purged_and_deleted_queues_left(path: Path) -
         while done := await queue.storage.sweep(limit=100, now_ms=queue.now_ms):
             swept.append(done)
         assert swept == [100, 100, 100]
+
+
+async def test_an_idle_sweep_returns_free_space_but_for_a_reserve(path: Path) -> None:
+    reserve = SPARE_PAGES * 4096
+    async with orders(path) as queue:
+        large = [new_message(b"x" * 250_000) for _ in range(30)]
+        posted = [seq for _ in range(4) for seq in await queue.post(*large)]
+        kept = await queue.post(new_message("kept"))
+        await queue.delete(*posted)
+    assert size(path) > reserve + 8_000_000
+    async with orders(path) as queue:
+        for _ in range(20):
+            assert await queue.storage.sweep(limit=100, now_ms=queue.now_ms) == 0
+        assert [message.body for message in await queue.get(*kept)] == [b"kept"]
+    assert reserve < size(path) < reserve + 1_000_000
 
 
 async def test_a_message_of_100_bytes_takes_300_bytes_at_most(path: Path) -> None:

@@ -50,3 +50,11 @@ DELETE FROM garbage WHERE bucket_id = ?;
 -- name: forget_answers (now_ms, limit)
 DELETE FROM idempotency WHERE record_id IN (
     SELECT record_id FROM idempotency WHERE expires_ms <= ? LIMIT ?);
+
+-- name: count_free_pages ()
+PRAGMA freelist_count;
+
+-- name: shrink ()
+-- Moves the last page of the file to a free place and cuts it off. For one page only: with more,
+-- the pragma wants to be stepped, which Python does not do for a statement without columns.
+PRAGMA incremental_vacuum(1);
