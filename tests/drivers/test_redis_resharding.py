@@ -1,0 +1,133 @@
+"""Slots move from node to node of a cluster while calls go on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+from redis.crc import key_slot
+
+from queues.errors import StorageUnavailable
+from tests.clock import MovableClock
+from tests.conformance.handle import QueueHandle
+from tests.drivers.redis_storage import fresh_url, opened
+from tests.factories import new_messages
+from tests.servers.redis import RedisCluster, RedisServer
+
+pytestmark = pytest.mark.redis
+
+
+@dataclass
+class Moving:
+    """A queue in a slot, the node that has the slot, and another one."""
+
+    handle: QueueHandle
+    slot: int
+    source: RedisServer
+    target: RedisServer
+    cluster: RedisCluster
+
+    def refusals(self) -> int:
+        """Return how often the nodes asked to try again so far."""
+        count = 0
+        for node in (self.source, self.target):
+            with node.connect() as connection:
+                stats = connection.info("errorstats")
+            count += stats.get("errorstat_TRYAGAIN", {"count": 0})["count"]
+        return count
+
+    def begin(self) -> None:
+        with self.target.connect() as target, self.source.connect() as source:
+            target.execute_command(
+                "CLUSTER", "SETSLOT", self.slot, "IMPORTING", _id(self.source)
+            )
+            source.execute_command(
+                "CLUSTER", "SETSLOT", self.slot, "MIGRATING", _id(self.target)
+            )
+
+    def move_keys(self, count: int) -> None:
+        with self.source.connect() as source:
+            keys = source.execute_command("CLUSTER", "GETKEYSINSLOT", self.slot, count)
+            if keys:
+                source.execute_command(
+                    "MIGRATE", "127.0.0.1", self.target.port, "", 0, 5000, "KEYS", *keys
+                )
+
+    def end(self) -> None:
+        for node in (self.target, self.source, *self.cluster.nodes):
+            with node.connect() as connection:
+                connection.execute_command(
+                    "CLUSTER", "SETSLOT", self.slot, "NODE", _id(self.target)
+                )
+
+
+def _id(node: RedisServer) -> str:
+    with node.connect() as connection:
+        return str(connection.execute_command("CLUSTER", "MYID"))
+
+
+@pytest.fixture
+async def moving(redis_cluster: RedisCluster) -> AsyncIterator[Moving]:
+    url = fresh_url(redis_cluster)
+    slot = key_slot(b"{alpha:orders}")
+    async with opened(url, timeout_ms=2000) as driver:
+        handle = QueueHandle(driver, MovableClock())
+        await handle.create()
+        await handle.post(*new_messages(3))
+        owners = [node for node in redis_cluster.nodes if _has(node, slot)]
+        others = [node for node in redis_cluster.nodes if node not in owners]
+        yield Moving(handle, slot, owners[0], others[0], redis_cluster)
+
+
+def _has(node: RedisServer, slot: int) -> bool:
+    with node.connect() as connection:
+        return bool(connection.execute_command("CLUSTER", "COUNTKEYSINSLOT", slot))
+
+
+async def test_a_call_follows_its_slot_to_another_node(moving: Moving) -> None:
+    moving.begin()
+    moving.move_keys(100)
+    moving.end()
+    assert await moving.handle.counts() == (0, 3)
+    assert await moving.handle.post()
+
+
+async def test_while_all_keys_have_moved_and_the_slot_has_not_a_call_is_redirected_once(
+    moving: Moving,
+) -> None:
+    moving.begin()
+    moving.move_keys(100)
+    # One key, so the new node can answer although the slot is not its own yet.
+    assert await moving.handle.describe() is not None
+    moving.end()
+    assert await moving.handle.counts() == (0, 3)
+
+
+async def test_a_call_whose_keys_are_on_two_nodes_waits_until_they_are_together(
+    moving: Moving,
+) -> None:
+    moving.begin()
+    moving.move_keys(2)
+    refusals = moving.refusals()
+    posting = asyncio.create_task(moving.handle.post())
+    while moving.refusals() < refusals + 2:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    assert not posting.done()
+    moving.move_keys(100)
+    moving.end()
+    assert await posting
+    assert await moving.handle.counts() == (0, 4)
+
+
+async def test_a_call_whose_keys_stay_apart_fails_in_time_and_changes_nothing(
+    moving: Moving,
+) -> None:
+    moving.begin()
+    moving.move_keys(2)
+    with pytest.raises(StorageUnavailable):
+        await asyncio.wait_for(moving.handle.post(), timeout=4)
+    moving.move_keys(100)
+    moving.end()
+    assert await moving.handle.counts() == (0, 3)
