@@ -112,7 +112,7 @@ class SqliteBackend(Backend):
 
     def stop(self, url: str) -> None:
         path = url.removeprefix("sqlite:///")
-        self._lock = sqlite3.connect(path, isolation_level=None)
+        self._lock = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._lock.execute("BEGIN IMMEDIATE")
 
     def start(self, url: str) -> None:

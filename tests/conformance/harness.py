@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from queues.storage import Capabilities, Storage
@@ -37,14 +38,17 @@ class Harness:
         self._opened.remove(storage)
         await storage.close()
 
-    @contextmanager
-    def outage(self) -> Iterator[None]:
-        """Make the store fail within the block, and bring it back with all its data."""
-        self.backend.stop(self.url)
+    @asynccontextmanager
+    async def outage(self) -> AsyncIterator[None]:
+        """Make the store fail within the block, and bring it back with all its data.
+
+        Meanwhile the event loop goes on, as it does in a server: drivers may notice.
+        """
+        await asyncio.to_thread(self.backend.stop, self.url)
         try:
             yield
         finally:
-            self.backend.start(self.url)
+            await asyncio.to_thread(self.backend.start, self.url)
 
     @contextmanager
     def hang(self) -> Iterator[None]:

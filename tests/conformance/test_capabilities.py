@@ -44,7 +44,7 @@ async def test_a_post_that_the_store_dies_in_is_whole_or_absent_if_the_driver_sa
 
     writers = [asyncio.create_task(write()) for _ in range(4)]
     await busy.wait()
-    with harness.outage():
+    async with harness.outage():
         outcomes = await asyncio.gather(*writers, return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {StorageUnavailable}
     certain = [seq for batch in acknowledged for seq in batch]

@@ -87,7 +87,7 @@ async def test_every_call_says_in_time_that_the_store_is_gone_and_works_when_it_
 ) -> None:
     seq = await held_message(hasty)
     before = await hasty.everything()
-    with harness.outage():
+    async with harness.outage():
         await all_fail_in_time(hasty, seq, failing_calls(harness))
         await all_fail_in_time(hasty, seq, failing_calls(harness))
     assert await hasty.everything() == before
@@ -132,7 +132,7 @@ async def test_nothing_acknowledged_is_lost_when_the_store_crashes(
     await orders.delete(seqs[0], claim_ids=[claim.id])
     assert await orders.pop() == [seqs[2]]
     before = await orders.everything(), await orders.stats(), await orders.get_claim(claim.id)
-    with harness.outage():
+    async with harness.outage():
         pass
     after = await orders.everything(), await orders.stats(), await orders.get_claim(claim.id)
     assert after == before
@@ -148,7 +148,7 @@ async def test_an_instance_opened_after_the_crash_finds_everything(
     await orders.post(*new_messages(3))
     before = await orders.everything()
     await harness.close(orders.storage)
-    with harness.outage():
+    async with harness.outage():
         pass
     again = orders.on(storage=await harness.another())
     assert await again.everything() == before
