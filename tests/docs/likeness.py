@@ -43,9 +43,7 @@ def is_like(shown: Any, real: Any) -> bool:
     """Say whether `real` is what the page shows, where an ellipsis stands for anything."""
     if isinstance(shown, dict) and isinstance(real, dict):
         return shown.keys() == real.keys() and all(
-            type(value) is type(real[key])
-            if key in _VOLATILE
-            else is_like(value, real[key])
+            type(value) is type(real[key]) if key in _VOLATILE else is_like(value, real[key])
             for key, value in shown.items()
         )
     if isinstance(shown, list) and isinstance(real, list):
