@@ -1,0 +1,151 @@
+"""No writer fills in behind a reader's back, whatever happens to it on the way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+from pymongo.errors import DuplicateKeyError
+
+from queues.errors import StorageUnavailable
+from queues.model import Message
+from storage_drivers.mongodb import Driver, sequence
+from storage_drivers.mongodb.layout import message_id
+from tests.conformance.handle import QueueHandle, seqs_of
+from tests.drivers.mongodb_storage import Line, orders, through_a_line
+from tests.factories import idempotency, new_message, new_messages
+from tests.servers.mongodb import MongoServer, connect
+
+pytestmark = pytest.mark.mongodb
+
+INSERT = 1  # the number of the command of a post that inserts
+
+
+@dataclass
+class Race:
+    """A queue seen by a sound process and by one whose line to the store can be cut."""
+
+    sound: QueueHandle
+    shaky: QueueHandle
+    line: Line
+    url: str
+
+    def open_reservations(self) -> int:
+        with connect(self.url) as connection:
+            doc = connection.get_default_database().queues.find_one({"live": True})
+        assert doc is not None
+        return len(doc["open"])  # type: ignore[arg-type]
+
+    async def lose_a_writer(self, *, answer_lost: bool) -> None:
+        self.line.cut_at(INSERT, answer_lost=answer_lost)
+        with pytest.raises(StorageUnavailable):
+            await self.shaky.post(*new_messages(3))
+
+
+@pytest.fixture
+async def race(mongodb_server: MongoServer) -> AsyncIterator[Race]:
+    async with (
+        orders(mongodb_server) as (sound, url),
+        through_a_line(sound, mongodb_server, url, timeout_ms=3000) as (shaky, line),
+    ):
+        await shaky.post(new_message("first"))
+        await sound.everything()
+        yield Race(sound, shaky, line, url)
+
+
+def bodies(messages: list[Message]) -> list[bytes]:
+    return [message.body for message in messages]
+
+
+async def test_what_a_dead_writer_reserved_is_skipped_and_closed(race: Race) -> None:
+    await race.lose_a_writer(answer_lost=False)
+    await race.sound.post(new_message("second"))
+    assert race.open_reservations() == 1
+    assert bodies(await race.sound.everything()) == [b"first", b"second"]
+    assert race.open_reservations() == 0
+
+
+async def test_what_a_writer_stored_before_it_died_is_seen_in_its_place(race: Race) -> None:
+    await race.lose_a_writer(answer_lost=True)
+    await race.sound.post(new_message("second"))
+    assert bodies(await race.sound.everything()) == [b"first", b"0", b"1", b"2", b"second"]
+    assert race.open_reservations() == 0
+
+
+async def test_nothing_can_be_inserted_where_a_dead_writer_was_fenced(race: Race) -> None:
+    await race.lose_a_writer(answer_lost=False)
+    (later,) = await race.sound.post()
+    await race.sound.everything()
+    bucket = driver(race.sound).db.buckets["alpha orders"]
+    with connect(race.url) as connection:
+        messages = connection.get_default_database().messages
+        for seq in range(later - 3, later):
+            with pytest.raises(DuplicateKeyError):
+                messages.insert_one({"_id": message_id(bucket, seq)})
+
+
+async def test_a_reader_waits_for_a_writer_that_is_only_slow(race: Race) -> None:
+    race.line.hold("insert messages")
+    posting = asyncio.create_task(race.shaky.post(new_message("slow")))
+    await race.line.reached.wait()
+    await race.sound.post(new_message("fast"))
+    view = await sequence.look(driver(race.sound).db, "alpha orders", None)
+    assert view is not None
+    assert view.held
+    reading = asyncio.create_task(race.sound.everything())
+    race.line.released.set()
+    assert bodies(await reading) == [b"first", b"slow", b"fast"]
+    await posting
+
+
+@pytest.mark.parametrize("key", [None, idempotency()])
+async def test_a_fenced_writer_stores_above_what_readers_have_seen(
+    race: Race, key: object
+) -> None:
+    race.line.hold("insert messages")
+    posting = asyncio.create_task(
+        race.shaky.post(*new_messages(3), idempotency=key)  # type: ignore[arg-type]
+    )
+    await race.line.reached.wait()
+    (seen,) = await race.sound.post(new_message("fast"))
+    assert bodies(await race.sound.everything()) == [b"first", b"fast"]
+    race.line.released.set()
+    late = await posting
+    assert min(late) > seen
+    assert seqs_of(await race.sound.everything())[-3:] == late
+    assert race.open_reservations() == 0
+
+
+async def test_a_writer_that_is_fenced_before_it_knows_its_range_starts_over(
+    race: Race,
+) -> None:
+    await race.sound.post()  # so the shaky process has to correct what it believed
+    await race.sound.everything()
+    race.line.hold("update queues")
+    posting = asyncio.create_task(race.shaky.post(new_message("late")))
+    await race.line.reached.wait()
+    (seen,) = await race.sound.post(new_message("fast"))
+    assert bodies(await race.sound.everything())[-1] == b"fast"
+    race.line.released.set()
+    (late,) = await posting
+    assert late > seen
+    assert bodies(await race.sound.everything())[-1] == b"late"
+
+
+async def test_posting_from_many_processes_leaves_no_reservation(race: Race) -> None:
+    posted = await asyncio.gather(
+        *((race.sound, race.shaky)[n % 2].post(*new_messages(2)) for n in range(20))
+    )
+    flat = sorted(seq for seqs in posted for seq in seqs)
+    assert seqs_of(await race.sound.everything())[1:] == flat
+    assert len(set(flat)) == 40
+    await driver(race.sound).close()
+    await driver(race.shaky).close()
+    assert race.open_reservations() == 0
+
+
+def driver(handle: QueueHandle) -> Driver:
+    assert isinstance(handle.storage, Driver)
+    return handle.storage
