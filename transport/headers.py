@@ -64,14 +64,13 @@ class HeaderReader:
             )
         return text
 
-    def check_queue(self, caller: Caller, queue: str) -> None:
-        """Refuse queue names that cannot exist, and project ids that are too long."""
-        try:
-            check_queue_name("The queue name", queue)
-        except InvalidRequest as ex:
-            raise _wrong_queue(str(ex)) from ex
-        if len(caller.project) > MAX_PROJECT_CHARS:
-            raise _wrong_queue(f"X-Project-ID must not exceed {MAX_PROJECT_CHARS} characters.")
+
+def check_queue(queue: str) -> None:
+    """Refuse names that no queue can have."""
+    try:
+        check_queue_name("The queue name", queue)
+    except InvalidRequest as ex:
+        raise _wrong_queue(str(ex)) from ex
 
 
 @lru_cache(maxsize=4096)
@@ -91,12 +90,13 @@ def _project(text: str) -> str:
             title="Empty project header not allowed",
             description="The header X-Project-ID must not be empty.",
         )
-    if text.isascii():
-        return text
     try:
-        return text.encode("latin-1").decode()
+        project = text if text.isascii() else text.encode("latin-1").decode()
     except UnicodeDecodeError as ex:
         raise _wrong_queue("X-Project-ID must be valid UTF-8.") from ex
+    if len(project) > MAX_PROJECT_CHARS:
+        raise _wrong_queue(f"X-Project-ID must not exceed {MAX_PROJECT_CHARS} characters.")
+    return project
 
 
 def _wrong_client_id(text: str) -> falcon.HTTPBadRequest:

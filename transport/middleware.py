@@ -46,7 +46,7 @@ class RequestContext:
         req.context.caller = self._reader.caller(req)
         req.context.detailed = requests.detailed(req)
         if "queue" in params:
-            self._reader.check_queue(req.context.caller, params["queue"])
+            headers.check_queue(params["queue"])
 
 
 def _check_path(req: falcon.asgi.Request, params: dict[str, Any]) -> None:

@@ -135,11 +135,12 @@ PROJECTS = {
 async def test_a_project_id_has_any_characters_up_to_256(
     service: Service, project: str | None, error: tuple[int, str] | None
 ) -> None:
-    answer = await service.put("/v2/queues/q", headers={"X-Project-ID": project})
-    if error is None:
-        assert answer.status == 201
-    else:
-        assert answer.error == error
+    for method, path, status in (("PUT", "/v2/queues/q", 201), ("GET", "/v2/queues", 200)):
+        answer = await service.call(method, path, headers={"X-Project-ID": project})
+        if error is None:
+            assert answer.status == status
+        else:
+            assert answer.error == error
 
 
 async def test_projects_do_not_see_each_other(service: Service) -> None:
