@@ -75,7 +75,7 @@ def rows(page: Path, first_column: str) -> list[list[str]]:
 def _cells(line: str) -> list[str]:
     if not line.startswith("|"):
         return []
-    return [cell.strip() for cell in line.strip().strip("|").split(" | ")]
+    return [cell.strip() for cell in line.strip()[1:-1].split("|")]
 
 
 def _without_code(page: Path) -> str:

@@ -1,0 +1,41 @@
+"""Every promise names tests, and every test that is named exists."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.docs.markdown import ROOT
+
+_PAGE = ROOT / "docs/guarantees.md"
+_TEST = re.compile(r"`(tests/\w+/\w+\.py)(?:::(\w+))?`")
+
+
+@cache
+def _tests_in(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+
+
+def test_every_named_test_exists() -> None:
+    named = _TEST.findall(_PAGE.read_text(encoding="utf-8"))
+    assert len(named) > 50
+    for path, name in named:
+        assert (ROOT / path).is_file(), path
+        assert not name or name in _tests_in(ROOT / path), f"{path}::{name}"
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_every_promise_names_a_conformance_test(number: int) -> None:
+    text = _PAGE.read_text(encoding="utf-8")
+    promise = re.search(rf"^## {number}\. .*?(?=^## )", text, re.MULTILINE | re.DOTALL)
+    assert promise is not None
+    assert "`tests/conformance/" in promise[0]
