@@ -36,6 +36,7 @@ def message_document(bucket: str, seq: int, new: NewMessage, now_ms: int) -> Doc
         "body": new.body,
         "media": int(new.media),
         "client": new.client_id,
+        "claim": "",
         "count": 0,
     }
 
@@ -50,7 +51,7 @@ def message(doc: Document, now_ms: int) -> Message:
         expires_ms=doc["expires"],
         body=bytes(doc["body"]),
         media=Media(doc["media"]),
-        claim_id=doc.get("claim") if waiting else None,
+        claim_id=(doc["claim"] or None) if waiting else None,
         claim_count=doc["count"],
         visible_ms=doc["visible"] if waiting else 0,
         dead_letter=_dead_letter(doc.get("origin")),

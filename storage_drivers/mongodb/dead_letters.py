@@ -155,6 +155,7 @@ def _staged(doc: Document, taken: sequence.Reservation, offset: int) -> Document
         "body": doc["body"],
         "media": doc["media"],
         "client": doc["client"],
+        "claim": "",
         "count": 0,
         "origin": {
             "queue": order["from"],

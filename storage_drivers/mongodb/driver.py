@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -63,7 +64,7 @@ class Driver(Storage):
         try:
             await self._prepare()
         except BaseException:
-            self._client.close()
+            await _disconnect(self._client)
             raise
 
     def _connect(self) -> AsyncIOMotorClient[Any]:
@@ -133,7 +134,7 @@ class Driver(Storage):
         """See Storage."""
         await self._poster.drain()
         if self._client is not None:
-            self._client.close()
+            await _disconnect(self._client)
 
     @bounded
     async def health(self) -> Health:
@@ -146,6 +147,11 @@ class Driver(Storage):
     async def sweep(self, *, limit: int, now_ms: int) -> int:
         """See Storage."""
         return await sweep.sweep(self.db, limit=limit, now_ms=now_ms)
+
+
+async def _disconnect(client: AsyncIOMotorClient[Any]) -> None:
+    """Close all connections; in a thread, because the client says goodbye to the server."""
+    await asyncio.to_thread(client.close)
 
 
 def _is_standalone(hello: Document) -> bool:

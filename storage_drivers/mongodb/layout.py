@@ -19,7 +19,8 @@
     b, seq    the same two, for indexes and for the shard key (b)
     visible   0 ready; a time: delayed or leased until then; HIDDEN and above: see below
     expires, posted, ttl, body, media, client, origin (of a dead letter)
-    claim, count, lease, leased
+    claim     of the lease, which may have ended; empty without one
+    count, lease, leased
     stage     STAGED only: what decides whether the message will be seen, see staging.py
     move, to, no   MOVING only, see dead_letters.py
 

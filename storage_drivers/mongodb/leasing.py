@@ -24,8 +24,8 @@ _POP_LEASE_MS = 60_000
 
 #: The update that makes a delayed or leased message ready.
 READY: Document = {
-    "$set": {"visible": 0},
-    "$unset": {"claim": "", "lease": "", "leased": ""},
+    "$set": {"visible": 0, "claim": ""},
+    "$unset": {"lease": "", "leased": ""},
 }
 
 
@@ -118,12 +118,12 @@ async def undo(db: Database, taken: Sequence[Taken]) -> None:
     """Make leased messages what they were, unless somebody changed them since."""
     if not taken:
         return
-    fields = ("visible", "count", "expires", "ttl")
+    fields = ("visible", "claim", "count", "expires", "ttl")
     await db.messages.bulk_write(
         [
             UpdateOne(
                 {key: after[key] for key in ("_id", "b", "claim", "count")},
-                {"$set": {key: before[key] for key in fields}, "$unset": {"claim": ""}},
+                {"$set": {key: before[key] for key in fields}},
             )
             for before, after in taken
         ],

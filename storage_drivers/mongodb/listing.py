@@ -30,7 +30,7 @@ class Wanted(NamedTuple):
             return False
         if doc["visible"] <= self.now_ms:
             return True
-        return self.include_claimed if doc.get("claim") else self.include_delayed
+        return self.include_claimed if doc["claim"] else self.include_delayed
 
     def condition(self) -> Document:
         """Return the same as a condition of the store."""
@@ -49,7 +49,7 @@ class Wanted(NamedTuple):
         if self.include_claimed:
             states.append({"claim": {"$gt": ""}})
         if self.include_delayed:
-            states.append({"claim": None})
+            states.append({"claim": ""})
         return states
 
 

@@ -172,7 +172,7 @@ def refusal(doc: Document, claim_ids: Collection[str] | None, now_ms: int) -> Re
     """Return why the message may not be deleted, or None if it may."""
     if claim_ids is None:
         return None
-    holder = doc.get("claim") if doc["visible"] > now_ms else None
-    if holder is None:
+    holder = doc["claim"] if doc["visible"] > now_ms else ""
+    if not holder:
         return Refusal.NOT_CLAIMED if claim_ids else None
     return None if holder in claim_ids else Refusal.CLAIMED
