@@ -11,6 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -383,6 +384,8 @@ class History(RuleBasedStateMachine):
             self._runner.close()
 
 
+# NOTE: much longer than it takes, so that a failure has the time to be made small.
+@pytest.mark.timeout(600)
 def test_random_histories_get_the_right_answers(backend: Backend, tmp_path: Path) -> None:
     profile = settings()
     examples = max(1, round(profile.max_examples * backend.history_share))
