@@ -14,6 +14,7 @@ from queues.errors import (
     MessageClaimed,
     MessageNotFound,
     NuskuError,
+    QueueChanged,
 )
 from queues.limits import Limits, check_count, check_message_delay, check_message_ttl
 from queues.metadata import QueuePolicy
@@ -139,14 +140,19 @@ class MessageOperations:
         return NewMessage(draft.body, draft.media, ttl_s, delay_s * 1000, client_id)
 
     async def _create(self, project: str, queue: str) -> int:
-        """Create the queue with empty metadata, as its first post does; return its version."""
-        stored, _ = await self._storage.queues.create(
+        """Create the queue with empty metadata, as its first post does; return its version.
+
+        Raises: QueueChanged when somebody else was faster, maybe with other metadata.
+        """
+        stored, created = await self._storage.queues.create(
             project,
             queue,
             metadata=b"{}",
             version=ids.new_version(),
             now_ms=self._clock.now_ms(),
         )
+        if not created:
+            raise QueueChanged(f"queue {queue} was created meanwhile")
         self._policies.remember(project, stored)
         return stored.version
 
