@@ -77,7 +77,6 @@ class History(RuleBasedStateMachine):
 
     @property
     def _driver(self) -> Storage:
-        """The instance whose turn it is."""
         return self._drivers[0]
 
     @property
