@@ -48,8 +48,7 @@ class Driver(Storage):
     """A storage on MongoDB; see README.md for what it promises."""
 
     def __init__(self, url: str, *, timeout_ms: int) -> None:
-        urls.check(url)
-        self._url = url
+        self._url = urls.checked(url)
         self._client: AsyncIOMotorClient[Any] | None = None
         self.db = Database(timeout_ms)
         self._poster = Poster(self.db)

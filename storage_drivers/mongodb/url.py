@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+
+from pymongo.errors import PyMongoError
+from pymongo.uri_parser import split_options
 
 from queues.errors import ConfigurationError
 
-#: Options that would weaken a promise, and the only value that each may have.
+#: Options that the driver sets itself, and the only value that each may have in a URL.
 _REQUIRED = {
     "w": "majority",
     "j": "true",
@@ -22,21 +25,41 @@ def database_name(url: str) -> str:
     return unquote(urlsplit(url).path.strip("/")) or _DEFAULT_DATABASE
 
 
-def check(url: str) -> None:
-    """Refuse a URL that asks for less than the driver promises.
+def checked(url: str) -> str:
+    """Return the URL for the client, without the options that the driver sets itself.
 
-    SECURITY: the message names the option, never the URL, which may hold a password.
+    SECURITY: messages name options, never the URL, which may hold a password.
 
-    Raises: ConfigurationError.
+    Raises: ConfigurationError when it asks for less than the driver promises, or is wrong.
     """
     try:
-        query = urlsplit(url).query
+        parts = urlsplit(url)
     except ValueError:
         raise ConfigurationError("storage mongodb: the URL is not valid") from None
-    for option, value in parse_qsl(query.replace(";", "&"), keep_blank_values=True):
-        required = _REQUIRED.get(option.lower())
-        if required is not None and value.lower() != required:
-            raise ConfigurationError(
-                f"storage mongodb: {option}={value} would lose or misread acknowledged "
-                f"messages: use {option}={required}, or leave it out"
-            )
+    options = parse_qsl(parts.query.replace(";", "&"), keep_blank_values=True)
+    for option, value in options:
+        _check_promise(option, value)
+    query = urlencode([pair for pair in options if pair[0].lower() not in _REQUIRED])
+    _check_options(query)
+    return urlunsplit(parts._replace(query=query, path=parts.path or "/"))
+
+
+def _check_promise(option: str, value: str) -> None:
+    required = _REQUIRED.get(option.lower())
+    if required is not None and value.lower() != required:
+        raise ConfigurationError(
+            f"storage mongodb: {option}={value} would lose or misread acknowledged "
+            f"messages: use {option}={required}, or leave it out"
+        )
+
+
+def _check_options(query: str) -> None:
+    """Refuse options that the client does not know; it would only warn and ignore them."""
+    try:
+        if query:
+            split_options(query, validate=True, warn=False)
+    except (PyMongoError, ValueError, TypeError):
+        names = ", ".join(name for name, _ in parse_qsl(query, keep_blank_values=True))
+        raise ConfigurationError(
+            f"storage mongodb: an option of the URL is unknown or has a wrong value: {names}"
+        ) from None
