@@ -60,16 +60,20 @@ def rows(page: Path, first_column: str) -> list[list[str]]:
     """Return the rows, without head, of the table whose first column has this title."""
     lines = iter(page.read_text(encoding="utf-8").splitlines())
     head = next(line for line in lines if _cells(line)[:1] == [first_column])
-    columns = len(_cells(head))
     next(lines)
     found = []
     for line in lines:
         if not line.startswith("|"):
             break
         cells = _cells(line)
-        assert len(cells) == columns, f"not {columns} columns: {line}"
+        assert len(cells) == columns(head), line
         found.append(cells)
     return found
+
+
+def columns(line: str) -> int:
+    """Return the number of cells in a row of a table."""
+    return len(_cells(line))
 
 
 def _cells(line: str) -> list[str]:

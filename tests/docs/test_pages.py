@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from tests.docs.markdown import ROOT, anchors, blocks, links, name, pages
+from tests.docs.markdown import ROOT, anchors, blocks, columns, links, name, pages
 
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 _OPENED_BY = re.compile(r"^\s*(?:subgraph\b|note\b(?!.*:))", re.MULTILINE)
@@ -37,6 +38,14 @@ def test_every_page_has_one_title_and_ends_its_blocks(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", pages(), ids=name)
+def test_every_table_has_as_many_columns_in_each_row(page: Path) -> None:
+    lines = page.read_text(encoding="utf-8").splitlines()
+    for above, line in pairwise(lines):
+        if above.startswith("|") and line.startswith("|"):
+            assert columns(above) == columns(line), line
+
+
+@pytest.mark.parametrize("page", pages(), ids=name)
 def test_every_diagram_is_balanced(page: Path) -> None:
     for block in blocks(page):
         if block.language == "mermaid":
@@ -63,7 +72,7 @@ def test_every_document_can_be_reached_from(page: str) -> None:
     waiting = [ROOT / page]
     while waiting:
         current = waiting.pop()
-        if current in reached or current.suffix != ".md":
+        if current in reached or current.suffix != ".md" or not current.exists():
             continue
         reached.add(current)
         paths = (link.partition("#")[0] for link in links(current) if "://" not in link)
