@@ -70,7 +70,9 @@ def create_app(
 ) -> falcon.asgi.App[Any, Any]:
     """Return the application that serves `operations` over HTTP."""
     requests = RequestReader(settings)
-    responses = ResponseWriter(checksums=settings.enable_checksum)
+    responses = ResponseWriter(
+        checksums=settings.enable_checksum, ids_per_address=settings.max_messages_per_page
+    )
     middleware: list[Any] = [RequestId(), RequestContext(HeaderReader(settings)), lifespan]
     app = PromptApp(middleware=middleware)
     # As in Zaqar, a parameter without a value counts as absent.

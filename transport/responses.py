@@ -21,9 +21,13 @@ from transport.items import PREFIX, ItemWriter, View, age_s, message_href, times
 class ResponseWriter:
     """Writes answers in the encoding that the request asked for."""
 
-    def __init__(self, *, checksums: bool) -> None:
-        """Add Zaqar's MD5 checksum to each message if `checksums`."""
+    def __init__(self, *, checksums: bool, ids_per_address: int) -> None:
+        """Add Zaqar's MD5 checksum to each message if `checksums`.
+
+        `ids_per_address` is how many messages can be asked for at once.
+        """
         self._items = ItemWriter(checksums=checksums)
+        self._ids_per_address = ids_per_address
 
     def document(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, value: object
@@ -80,10 +84,14 @@ class ResponseWriter:
         queue: str,
         message_ids: Sequence[str],
     ) -> None:
-        """Answer 201 with the addresses of new messages."""
+        """Answer 201 with the addresses of new messages.
+
+        `Location` names no more messages than can be asked for at once: with the ids of all
+        it could outgrow what clients and proxies take for a header.
+        """
         resp.status = falcon.HTTP_201
-        location = f"{PREFIX}/queues/{queue}/messages?ids={','.join(message_ids)}"
-        resp.set_header("Location", location)
+        first_ids = ",".join(message_ids[: self._ids_per_address])
+        resp.set_header("Location", f"{PREFIX}/queues/{queue}/messages?ids={first_ids}")
         addresses = [message_href(queue, message_id) for message_id in message_ids]
         self.document(req, resp, {"resources": addresses})
 

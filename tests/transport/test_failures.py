@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -133,6 +136,23 @@ async def test_a_post_whose_answer_was_lost_can_be_repeated_with_its_key(
     storage.recover()
     assert (await service.post("/v2/queues/q/messages", POST, headers=headers)).status == 201
     assert await service.bodies("q") == [1]
+
+
+async def test_a_file_that_another_process_locks_is_a_503_in_bounded_time(
+    tmp_path: Path, clock: MovableClock
+) -> None:
+    path = tmp_path / "locked.db"
+    storage = open_storage(f"sqlite:///{path}", timeout_ms=300)
+    async with running(storage, clock, Settings()) as locked:
+        await locked.post_bodies("q", 1)
+        with closing(sqlite3.connect(path, isolation_level=None)) as foreigner:
+            foreigner.execute("BEGIN IMMEDIATE")
+            async with asyncio.timeout(5):
+                answer = await locked.post("/v2/queues/q/messages", POST)
+            assert answer.error == DOWN
+            assert await locked.bodies("q") == [1]
+        await locked.post_bodies("q", 2)
+        assert await locked.bodies("q") == [1, 2]
 
 
 async def test_the_reason_of_a_503_is_in_the_log(

@@ -183,6 +183,14 @@ async def test_a_post_takes_more_messages_than_a_page(service: Service) -> None:
     assert len(await service.post_bodies("q", *range(500))) == 500
 
 
+async def test_the_location_of_many_messages_stays_an_address(service: Service) -> None:
+    document = {"messages": [{"body": n} for n in range(2000)]}
+    answer = await service.post(MESSAGES, document)
+    assert len(answer.json["resources"]) == 2000
+    first = await service.get(answer.headers["location"])
+    assert [message["body"] for message in first.json["messages"]] == list(range(20))
+
+
 async def test_own_and_claimed_messages_are_listed_only_on_request(service: Service) -> None:
     await service.post_bodies("q", "claimed")
     await service.claim("q")
