@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from queues.config import load
 from transport.composition import compose
+from transport.standby import Standby
 
-app = compose(load({}, os.environ))
+app = Standby(partial(compose, load({}, os.environ)))
