@@ -34,6 +34,7 @@ class Line:
         self._cut_at: int | None = None
         self._answer_lost = False
         self._hold_at: str | None = None
+        self._hold_after = 0
         self._dead = False
         self._writers: set[StreamWriter] = set()
         self.reached = asyncio.Event()
@@ -44,9 +45,9 @@ class Line:
         self.commands = []
         self._cut_at, self._answer_lost = number, answer_lost
 
-    def hold(self, command: str) -> None:
-        """Hold the next such command until `released` is set; `reached` tells it is there."""
-        self._hold_at = command
+    def hold(self, command: str, *, after: int = 0) -> None:
+        """Hold one such command until `released` is set; `reached` tells it is there."""
+        self._hold_at, self._hold_after = command, after
 
     async def serve(self) -> asyncio.Server:
         """Start to listen."""
@@ -91,10 +92,16 @@ class Line:
             raise ConnectionAbortedError
         self.commands.append(command)
         if command == self._hold_at:
-            self._hold_at = None
-            self.reached.set()
-            await self.released.wait()
+            await self._hold()
         return len(self.commands) - 1 == self._cut_at
+
+    async def _hold(self) -> None:
+        if self._hold_after:
+            self._hold_after -= 1
+            return
+        self._hold_at = None
+        self.reached.set()
+        await self.released.wait()
 
 
 async def _read_packet(reader: StreamReader) -> bytes:
