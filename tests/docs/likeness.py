@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 _VOLATILE = ("age", "seconds", "warnings")
 
 _STATUS = re.compile(r"HTTP/1\.1 (\d{3})[^\n]*")
-_SHORT = re.compile(r"^#=> (\d{3})(?: (.*))?$", re.MULTILINE)
 
 
 class Answer(NamedTuple):
@@ -28,14 +27,6 @@ def answers(text: str) -> list[Answer]:
         _answer(int(status), rest)
         for status, rest in zip(parts[::2], parts[1::2], strict=True)
         if int(status) >= 200
-    ]
-
-
-def short_answers(script: str) -> list[Answer]:
-    """Return the answers that `#=>` lines of a script promise."""
-    return [
-        Answer(int(status), {}, json.loads(document) if document else None)
-        for status, document in _SHORT.findall(script)
     ]
 
 
