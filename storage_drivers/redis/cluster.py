@@ -47,12 +47,19 @@ class Cluster:
                     # The whole map is read anew: slots move in numbers.
                     self._is_map_stale = True
                     self._masters[slot] = (ex.host, ex.port)
-                except AskError as ex:
-                    return await self._pipeline((ex.host, ex.port)).submit(packed, asking=True)
                 except TryAgainError:
                     await asyncio.sleep(TRY_AGAIN_S)
 
     async def _submit(self, slot: int, packed: bytes) -> Reply:
+        try:
+            return await self._submit_to_master(slot, packed)
+        except MovedError:
+            raise
+        except AskError as ex:
+            # The slot is on its way, and the keys are there already; it may say TRYAGAIN.
+            return await self._pipeline((ex.host, ex.port)).submit(packed, asking=True)
+
+    async def _submit_to_master(self, slot: int, packed: bytes) -> Reply:
         if self._is_map_stale:
             await self._refresh()
         master = self._masters[slot]

@@ -7,6 +7,7 @@ comes meanwhile forms the next batch, so batches grow with the load.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -141,26 +142,37 @@ class Pipeline:
                 self._idle.append((connection, asyncio.get_running_loop().time()))
             else:
                 await connection.disconnect(nowait=True)
-                await self._close_idle()
+                await self._drop_idle()
 
     async def close(self) -> None:
-        """Let running calls finish, then close the connections."""
+        """Let running calls finish, each within its time, then close the connections."""
         self._is_closed = True
-        while self._running or self._waiting:
-            await asyncio.wait(self._running) if self._running else await asyncio.sleep(0)
-        await self._close_idle()
-
-    async def _close_idle(self) -> None:
-        """Close connections that nobody uses: after one failed, they are of no use either."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2 * self._timeout_s):
+                while self._running or self._waiting:
+                    await asyncio.wait(self._running) if self._running else await _turn()
+        for task in self._running:
+            task.cancel()
         while self._idle:
             connection, _ = self._idle.pop()
             await connection.disconnect()
 
+    async def _drop_idle(self) -> None:
+        """Close connections that nobody uses: after one failed, they are of no use either."""
+        while self._idle:
+            connection, _ = self._idle.pop()
+            await connection.disconnect(nowait=True)
+
+
+async def _turn() -> None:
+    """Wait for one turn of the event loop."""
+    await asyncio.sleep(0)
+
 
 async def _is_stale(connection: AbstractConnection) -> bool:
     """Say whether an idle connection was closed, or has data that nobody asked for."""
-    # NOTE: a turn of the loop, so that a close it has not heard of yet is heard of now.
-    await asyncio.sleep(0)
+    # NOTE: so that a close which the event loop has not heard of yet is heard of now.
+    await _turn()
     # redis-py 8.0 gave it a new name and warns of the old one.
     can_read = getattr(connection, "can_read", None) or connection.can_read_destructive
     try:

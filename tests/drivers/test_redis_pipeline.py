@@ -17,8 +17,8 @@ async def test_posts_of_one_turn_leave_in_one_write(redis_server: RedisServer) -
     async with orders(redis_server) as handle:
         before = reads(redis_server)
         await asyncio.gather(*(handle.post() for _ in range(100)))
-        # The counting connections read as well.
-        assert reads(redis_server) - before < 10
+        # The server reads 16 KB at a time, and the counting connections are read as well.
+        assert reads(redis_server) - before < 20
         assert await handle.counts() == (0, 100)
 
 
