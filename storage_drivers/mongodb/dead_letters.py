@@ -180,7 +180,7 @@ async def _decide(
                     "b": doc["b"],
                     "visible": MOVING,
                     "to": {"$exists": False},
-                    "no": {"$nin": [token]},
+                    f"no.{token}": {"$exists": False},
                 },
                 {"$set": {"to": {"bucket": new["b"], "seq": new["seq"], "token": token}}},
             )

@@ -50,7 +50,11 @@ async def record(
         "token": token,
         **answer,
     }
-    undecided = {"_id": key, "fingerprint": {"$exists": False}, "no": {"$nin": [token]}}
+    undecided = {
+        "_id": key,
+        "fingerprint": {"$exists": False},
+        f"no.{token}": {"$exists": False},
+    }
     try:
         await db.answers.update_one(undecided, {"$set": fields}, upsert=True)
     except DuplicateKeyError:

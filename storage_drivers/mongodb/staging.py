@@ -119,7 +119,7 @@ async def _key_won(db: Database, key: str, token: str, now_ms: int) -> bool:
     try:
         await db.answers.update_one(
             {"_id": key, "fingerprint": {"$exists": False}},
-            {"$addToSet": {"no": token}, "$set": {"until": now_ms + TOMBSTONE_MS}},
+            {"$set": {f"no.{token}": True, "until": now_ms + TOMBSTONE_MS}},
             upsert=True,
         )
     except DuplicateKeyError:
@@ -130,7 +130,7 @@ async def _key_won(db: Database, key: str, token: str, now_ms: int) -> bool:
 
 async def _move_won(db: Database, source: str, bucket: str, token: str) -> bool:
     undecided = {"_id": source, "b": bucket, "visible": MOVING, "to": {"$exists": False}}
-    refused = await db.messages.update_one(undecided, {"$addToSet": {"no": token}})
+    refused = await db.messages.update_one(undecided, {"$set": {f"no.{token}": True}})
     if refused.matched_count:
         return False
     latest = db.latest(db.messages)
