@@ -187,7 +187,7 @@ class RequestReader:
         data = await self._read(req, cap_bytes)
         if len(data) > cap_bytes:
             raise _too_large(req, cap_bytes)
-        if req.scope.get(HUNG_UP) or len(data) < (req.content_length or 0):
+        if req.scope.get(HUNG_UP):
             raise MalformedBody("The body ended early.")
         return Document(data, media.named(req.content_type))
 
