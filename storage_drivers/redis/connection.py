@@ -93,9 +93,13 @@ async def connect_to_master(target: Target, timeout_s: float) -> AbstractConnect
 
     address = await first_answer(target.addresses, question)
     connection = await connect(target, address, timeout_s, db=target.db)
-    role = await ask(connection, b"ROLE")
-    if role[0] != b"master":
-        await connection.disconnect(nowait=True)
+    is_master = False
+    try:
+        is_master = (await ask(connection, b"ROLE"))[0] == b"master"
+    finally:
+        if not is_master:
+            await connection.disconnect(nowait=True)
+    if not is_master:
         raise StorageUnavailable("The server that Redis Sentinel names is not a master yet")
     return connection
 

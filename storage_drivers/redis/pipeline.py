@@ -121,9 +121,14 @@ class Pipeline:
             connection, since_s = self._idle.pop()
             if asyncio.get_running_loop().time() - since_s < IDLE_S:
                 return connection
-            if not await _is_stale(connection):
+            is_sound = False
+            try:
+                is_sound = not await _is_stale(connection)
+            finally:
+                if not is_sound:
+                    await connection.disconnect(nowait=True)
+            if is_sound:
                 return connection
-            await connection.disconnect(nowait=True)
         return await self._connect()
 
     async def _exchange(self, connection: AbstractConnection, batch: list[_Call]) -> None:
