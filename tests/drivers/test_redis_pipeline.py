@@ -22,6 +22,18 @@ async def test_posts_of_one_turn_leave_in_one_write(redis_server: RedisServer) -
         assert await handle.counts() == (0, 100)
 
 
+async def test_four_posts_of_one_turn_cost_the_server_one_read(
+    redis_server: RedisServer,
+) -> None:
+    async with orders(redis_server) as handle:
+        counts = []
+        for calls in (1, 1, 4):
+            before = reads(redis_server)
+            await asyncio.gather(*(handle.post() for _ in range(calls)))
+            counts.append(reads(redis_server) - before)
+    assert counts[1] == counts[2]
+
+
 async def test_a_few_connections_serve_any_number_of_calls(redis_server: RedisServer) -> None:
     async with orders(redis_server) as handle:
         with redis_server.connect() as connection:

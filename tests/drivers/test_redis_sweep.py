@@ -67,6 +67,22 @@ async def test_a_creation_that_was_interrupted_is_seen_by_nobody_and_swept(
         assert keys(connection, url) == []
 
 
+async def test_a_queue_announced_anew_is_not_forgotten_for_an_old_absence(
+    redis_server: RedisServer,
+) -> None:
+    url, clock = fresh_url(redis_server), MovableClock()
+    async with opened(url) as driver:
+        handle = QueueHandle(driver, clock)
+        async with as_user(handle, redis_server, url, BEFORE_CREATING) as crashing:
+            for _ in range(2):
+                with pytest.raises(StorageUnavailable):
+                    await crashing.create()
+                await _sweep_all(driver, clock)
+                clock.advance(s=61)
+    with redis_server.connect() as connection:
+        assert any(key.endswith(":due") for key in keys(connection, url))
+
+
 async def test_a_creation_among_sweeps_is_listed_and_swept_for_good(
     redis_server: RedisServer,
 ) -> None:
