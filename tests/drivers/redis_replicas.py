@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from redis.exceptions import ResponseError
+
 from tests.servers.process import START_S, ServerFailed
 from tests.servers.redis import RedisServer, redis_binary
 
@@ -71,9 +73,18 @@ class Replicas:
 
     def switch_over(self) -> None:
         """Make the two change places, and wait until both know."""
-        with self.sentinel.connect() as sentinel:
-            sentinel.sentinel_failover(MASTER_NAME)
+        self._wait(self._agrees_to_switch)
         self._wait(lambda: self._is_promoted() and self._is_demoted())
+
+    def _agrees_to_switch(self) -> bool:
+        with self.sentinel.connect() as sentinel:
+            try:
+                return bool(sentinel.sentinel_failover(MASTER_NAME))
+            except ResponseError as ex:
+                # It has not heard enough of the replica yet.
+                if "NOGOODSLAVE" in str(ex):
+                    return False
+                raise
 
     def _is_demoted(self) -> bool:
         with self.master.connect() as master:
