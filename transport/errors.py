@@ -15,6 +15,7 @@ import falcon.asgi
 from queues import errors
 from queues.model import Media
 from transport import media
+from transport.request_ids import request_id
 
 _log = logging.getLogger("nusku.http")
 
@@ -67,7 +68,7 @@ async def _storage_unavailable(
     params: dict[str, Any],
 ) -> None:
     # SECURITY: the reason may name hosts, so it goes to the log and not to the client.
-    _log.warning("%s %s: store unavailable: %s", req.method, req.path, ex)
+    _log.warning("%s %s %s: store unavailable: %s", request_id(req), req.method, req.path, ex)
     resp.set_header("Retry-After", str(RETRY_AFTER_S))
     text = "The store did not answer. Please retry the request in a few seconds."
     _answer(req, resp, falcon.HTTP_503, "Service temporarily unavailable", text, ex.code)
@@ -92,7 +93,7 @@ async def _unexpected(
     params: dict[str, Any],
 ) -> None:
     # SECURITY: the text of an unforeseen error may hold anything; the client gets none of it.
-    _log.error("%s %s failed", req.method, req.path, exc_info=ex)
+    _log.error("%s %s %s failed", request_id(req), req.method, req.path, exc_info=ex)
     text = "The server made a mistake. The request id leads to it in the server's log."
     _answer(req, resp, falcon.HTTP_500, "Internal server error", text, None)
 

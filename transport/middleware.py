@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
-import uuid
 from typing import Any
 
 import falcon
@@ -16,14 +14,19 @@ from queues.operations.sweep import sweep_forever
 from queues.storage import Storage
 from transport import headers, requests
 from transport.headers import HeaderReader
-from transport.resources.root import Description, Versions
+from transport.request_ids import request_id
+from transport.resources.health import HealthReport, Ping
+from transport.resources.root import Description, Home, Versions
+
+#: What belongs to no project; load balancers ask for it and cannot send our headers.
+_FOR_ANYBODY = (Home, Ping, HealthReport)
 
 
 class RequestContext:
     """Checks the headers that every request must carry, in Zaqar's order.
 
     Sets `media`, `caller` and `detailed` of `req.context`. Runs for matched routes only, before
-    the method is looked up; the versions and the description of the API need no headers.
+    the method is looked up. What is said of the service itself needs no caller.
     """
 
     def __init__(self, reader: HeaderReader) -> None:
@@ -43,6 +46,8 @@ class RequestContext:
         _check_path(req, params)
         headers.check_content_type(req)
         req.context.media = headers.accepted(req)
+        if isinstance(resource, _FOR_ANYBODY):
+            return
         req.context.caller = self._reader.caller(req)
         req.context.detailed = requests.detailed(req)
         if "queue" in params:
@@ -64,10 +69,6 @@ def _check_path(req: falcon.asgi.Request, params: dict[str, Any]) -> None:
 class RequestId:
     """Gives every answer an `X-Openstack-Request-Id`, and ends connections that must end."""
 
-    def __init__(self) -> None:
-        """Start counting from a random number: cheaper than randomness for each request."""
-        self._ids = itertools.count(uuid.uuid4().int)
-
     async def process_response(
         self,
         req: falcon.asgi.Request,
@@ -76,12 +77,7 @@ class RequestId:
         req_succeeded: bool,
     ) -> None:
         """Add the headers."""
-        number = next(self._ids) % 2**128
-        text = f"{number:032x}"
-        resp.set_header(
-            "X-Openstack-Request-Id",
-            f"req-{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}",
-        )
+        resp.set_header("X-Openstack-Request-Id", request_id(req))
         if getattr(req.context, "close", False):
             resp.set_header("Connection", "close")
 

@@ -160,5 +160,7 @@ async def test_the_reason_of_a_503_is_in_the_log(
 ) -> None:
     storage.fail(StorageUnavailable("no answer in 5 s"))
     with caplog.at_level(logging.WARNING, "nusku.http"):
-        await service.get("/v2/queues")
-    assert "GET /v2/queues: store unavailable: no answer in 5 s" in caplog.text
+        answer = await service.get("/v2/queues")
+    request_id = answer.headers["x-openstack-request-id"]
+    text = f"{request_id} GET /v2/queues: store unavailable: no answer in 5 s"
+    assert text in caplog.text
