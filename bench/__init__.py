@@ -1,0 +1,1 @@
+"""How fast it is, in figures that anyone can check. Not part of the distribution."""

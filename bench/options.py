@@ -1,0 +1,87 @@
+"""The command line: what can be asked for, and the plan that follows."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from bench.measure import Plan
+from bench.stores import FSYNC
+from bench.workloads import WORKLOADS
+
+_DEFAULT = Plan()
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of `python -m bench`."""
+    top = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    commands = top.add_subparsers(dest="command", required=True)
+    http = commands.add_parser("http", help="load over HTTP, beside the ceiling")
+    where = http.add_mutually_exclusive_group(required=True)
+    where.add_argument("--url", help="a server that runs, like http://127.0.0.1:8888")
+    where.add_argument("--start", choices=("sqlite", "redis", "mongodb"), help="a fresh one")
+    http.add_argument("--pid", type=int, help="with --url: its master process")
+    http.add_argument("--no-memory", dest="memory", action="store_false", help="leave it out")
+    _add_load(http)
+    _add_place(http)
+    compare = commands.add_parser("compare", help="Zaqar and Nusku on the same kind of Redis")
+    compare.add_argument("--zaqar", default="zaqar==23.*", help="what pip is to install")
+    environment = Path(__file__).parent / "environments" / "zaqar"
+    compare.add_argument("--environment", type=Path, default=environment, metavar="DIR")
+    _add_load(compare)
+    _add_place(compare)
+    wrk = commands.add_parser("ceiling", help="the bare application, under wrk, too")
+    _add_load(wrk)
+    _add_place(wrk)
+    profile = commands.add_parser("profile", help="where the time of a request goes (py-spy)")
+    profile.add_argument("--start", choices=("sqlite", "redis", "mongodb"), default="sqlite")
+    _add_load(profile)
+    _add_place(profile)
+    return top
+
+
+def _add_load(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--workload", action="append", choices=list(WORKLOADS), default=[], help="all if none")
+    add("--connections", type=int, default=_DEFAULT.connections)
+    add("--duration", type=float, default=_DEFAULT.duration_s, metavar="S")
+    add("--warmup", type=float, default=_DEFAULT.warmup_s, metavar="S")
+    add("--rate", type=float, metavar="PER_S", help="operations a second, open loop")
+    add("--body-bytes", type=int, default=_DEFAULT.body_bytes)
+    add("--queued", type=int, default=0, help="messages in the queue from the start")
+    add("--claimed", type=int, default=0, help="claimed messages in front of them")
+    add("--json", type=Path, metavar="FILE", help="write the figures")
+    add("--svg", type=Path, metavar="FILE", help="draw the figures")
+
+
+def _add_place(command: argparse.ArgumentParser) -> None:
+    cores = sorted(os.sched_getaffinity(0))
+    server, load = cores[:1], cores[1:2] or cores
+    add = command.add_argument
+    add("--workers", type=int, default=1)
+    add("--server-cores", type=_cores, default=server, metavar="N,N", help=f"default: {server}")
+    add("--load-cores", type=_cores, default=load, metavar="N,N", help=f"default: {load}")
+    add("--store-cores", type=_cores, default=server, metavar="N,N", help="as the server")
+    add("--redis-fsync", choices=FSYNC, default=FSYNC[0], help="appendfsync of Redis")
+    add("--folder", type=Path, metavar="DIR", help="for the files of stores")
+
+
+def _cores(text: str) -> list[int]:
+    return [int(core) for core in text.split(",")]
+
+
+def plan_of(flags: argparse.Namespace, **changes: Any) -> Plan:
+    """Return the plan that the flags describe."""
+    given: dict[str, Any] = {
+        "connections": flags.connections,
+        "warmup_s": flags.warmup,
+        "duration_s": flags.duration,
+        "rate": flags.rate,
+        "body_bytes": flags.body_bytes,
+        "queued": flags.queued,
+        "claimed": flags.claimed,
+        "load_cores": flags.load_cores,
+    }
+    return Plan(**{**given, **changes})

@@ -1,0 +1,1 @@
+"""Timings of the pieces of the hot path, to be compared between commits."""

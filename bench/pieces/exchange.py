@@ -1,0 +1,41 @@
+"""Requests and answers of Falcon without a socket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon.asgi
+from falcon import testing
+
+from queues.model import Media
+from transport.headers import Caller
+
+HEADERS = {
+    "Client-ID": "3381af92-2b9e-11e3-b191-71861300734c",
+    "X-Project-ID": "bench",
+    "Accept": "application/json",
+    "Content-Type": "application/json",
+}
+
+
+def scope(method: str, path: str, query: str = "", body: bytes = b"") -> dict[str, Any]:
+    """Return the scope of a request, as an ASGI server makes it."""
+    headers = {**HEADERS, "Content-Length": str(len(body))} if body else HEADERS
+    made: dict[str, Any] = testing.create_scope(
+        path=path, query_string=query, method=method, headers=headers
+    )
+    # Falcon gives an iterator, which serves one request only.
+    return {**made, "headers": list(made["headers"])}
+
+
+def request(method: str, path: str, query: str = "", body: bytes = b"") -> falcon.asgi.Request:
+    """Return a request whose body is still to be read, with what the middleware sets."""
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    made = falcon.asgi.Request(scope(method, path, query, body), receive)
+    made.context.media = Media.JSON
+    made.context.caller = Caller("bench", HEADERS["Client-ID"])
+    made.context.detailed = False
+    return made

@@ -1,0 +1,76 @@
+"""What is said of a run: lines while it goes on, a table at the end, a document for later."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from bench.processes import machine
+
+_COLUMNS = (
+    ("workload", "{workload}"),
+    ("per second", "{per_s:,.0f}"),
+    ("x bare", "{ratio}"),
+    ("p50 ms", "{p50_ms}"),
+    ("p99 ms", "{p99_ms}"),
+    ("p99.9 ms", "{p99_9_ms}"),
+    ("CPU us/request", "{server_cpu_us_per_request}"),
+    ("store us/request", "{store_cpu_us_per_request}"),
+)
+
+
+def progress(name: str, found: dict[str, Any]) -> None:
+    """Print one line on a measurement that has just ended."""
+    latency = found["latency"]
+    print(
+        f"{name:<10} {found['per_s']:>10,.1f}/s  p50 {latency.get('p50_ms', 0):>8.3f}"
+        f"  p99 {latency.get('p99_ms', 0):>8.3f}  p99.9 {latency.get('p99_9_ms', 0):>8.3f} ms"
+        f"  server {found['server_cpu_us_per_request']:>7.1f} us/request"
+        f"  busy {found['server_busy']:.2f}, load {found['load_busy']:.2f},"
+        f" others {found['others_busy']:.2f}"
+        + (f"  {found['ratio']:.3f} x bare {found['ceiling']}" if "ratio" in found else "")
+        + ("  (ran dry)" if found["ran_dry"] else ""),
+        flush=True,
+    )
+
+
+def document(command: str, settings: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures with what they were measured with, ready to be kept."""
+    return {
+        "command": command,
+        "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "machine": machine(),
+        "packages": {name: _version(name) for name in ("nusku", "falcon", "uvicorn", "uvloop")},
+        "settings": {name: _plain(value) for name, value in settings.items()},
+        **found,
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """Return the results as a Markdown table."""
+    rows = [[name for name, _ in _COLUMNS], ["---" for _ in _COLUMNS]]
+    for result in results:
+        shown = {"ratio": "", "p50_ms": "", "p99_ms": "", "p99_9_ms": "", **result}
+        shown.update(result["latency"])
+        rows.append([form.format(**shown) for _, form in _COLUMNS])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Write a document as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
