@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 
 class Latencies:
@@ -18,6 +18,10 @@ class Latencies:
     def __len__(self) -> int:
         """How many there are."""
         return len(self._seconds)
+
+    def __iter__(self) -> Iterator[float]:
+        """Each of them in seconds."""
+        return iter(self._seconds)
 
     def summary(self) -> dict[str, float]:
         """Return mean, percentiles and maximum in milliseconds; empty without operations."""

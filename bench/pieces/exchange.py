@@ -24,8 +24,8 @@ def scope(method: str, path: str, query: str = "", body: bytes = b"") -> dict[st
     made: dict[str, Any] = testing.create_scope(
         path=path, query_string=query, method=method, headers=headers
     )
-    # Falcon gives an iterator, which serves one request only.
-    return {**made, "headers": list(made["headers"])}
+    # Falcon gives iterators, which serve one request only.
+    return {**made, "headers": [tuple(pair) for pair in made["headers"]]}
 
 
 def request(method: str, path: str, query: str = "", body: bytes = b"") -> falcon.asgi.Request:

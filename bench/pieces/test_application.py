@@ -35,6 +35,8 @@ _CASES = {
     "delete": ("DELETE", f"{_QUEUE}/messages/{_MESSAGE}", "", b"", 204),
 }
 
+pytestmark = pytest.mark.benchmark(group="application, 100 requests")
+
 
 @pytest.mark.parametrize("case", list(_CASES))
 def test_request(benchmark: BenchmarkFixture, loop: uvloop.Loop, case: str) -> None:

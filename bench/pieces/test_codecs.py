@@ -17,6 +17,8 @@ SEQ = 1_887_436_800_000_000
 
 (MESSAGE,) = new_messages(1)
 
+pytestmark = pytest.mark.benchmark(group="codecs")
+
 
 def test_redis_pack(benchmark: BenchmarkFixture) -> None:
     record = benchmark(redis.pack, MESSAGE, NOW_MS)

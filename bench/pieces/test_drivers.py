@@ -11,9 +11,12 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.pieces.driven import AT_ONCE, Driven
 
-_ROUNDS = 30
+_ROUNDS = 20
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.benchmark(group="drivers, 32 calls at once"),
+]
 
 
 @pytest.mark.parametrize("count", [1, 10])

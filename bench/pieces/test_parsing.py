@@ -21,6 +21,8 @@ _AT_ONCE = 100
 
 _PATH = "/v2/queues/bench/messages"
 
+pytestmark = pytest.mark.benchmark(group="parsing")
+
 
 def test_headers(benchmark: BenchmarkFixture) -> None:
     reader, req = HeaderReader(Settings()), request("GET", _PATH)
@@ -36,6 +38,7 @@ def test_message_query(benchmark: BenchmarkFixture) -> None:
     assert benchmark(reader.message_query, req).limit == 10
 
 
+@pytest.mark.benchmark(group="parsing, 100 requests")
 @pytest.mark.parametrize("count", [1, 10])
 def test_posted_messages(benchmark: BenchmarkFixture, loop: uvloop.Loop, count: int) -> None:
     """A round is 100 requests."""

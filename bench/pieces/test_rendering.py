@@ -19,6 +19,8 @@ _NOW_MS = 1_800_000_000_000
 _TAG = ids.queue_tag("bench", "queue")
 _BODY = b'{"event": "' + b"x" * 88 + b'"}'
 
+pytestmark = pytest.mark.benchmark(group="rendering")
+
 
 def _messages(count: int, claim_id: str | None = None) -> list[Message]:
     return [
