@@ -45,5 +45,5 @@ def test_an_answer_that_nobody_asked_for_is_a_failure() -> None:
 
 def test_another_status_is_a_failure_that_shows_the_answer() -> None:
     expect(_ANSWER, b"200")
-    with pytest.raises(LoadFailed, match="wanted 201.*hello"):
+    with pytest.raises(LoadFailed, match=r"wanted 201.*hello"):
         expect(_ANSWER, b"201")
