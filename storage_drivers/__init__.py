@@ -32,17 +32,16 @@ def open_storage(url: str, *, timeout_ms: int) -> Storage:
     """
     scheme = urlsplit(url).scheme
     if scheme not in _DRIVERS:
+        # SECURITY: nothing of the URL is shown, any part of a mistyped one may be a password.
         known = ", ".join(f"{name}://" for name in _DRIVERS)
-        raise ConfigurationError(
-            f"storage {scheme + '://' if scheme else url!r}: use one of {known}"
-        )
+        raise ConfigurationError(f"the storage URL must begin with one of {known}")
     module, extra = _DRIVERS[scheme]
     try:
         driver = import_module(module)
     except ModuleNotFoundError as ex:
         raise ConfigurationError(
             f"storage {scheme}:// needs a package that is not installed ({ex.name}): "
-            f"pip install 'nusku[{extra}]'"
+            f"install nusku with its extra '{extra}'"
         ) from ex
     storage: Storage = driver.Driver(url, timeout_ms=timeout_ms)
     return storage

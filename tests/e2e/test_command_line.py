@@ -73,6 +73,13 @@ def test_no_secret_of_the_storage_url_is_shown(serve: Serve, redis_server: objec
     assert "s3cret" not in result.stdout + result.stderr
 
 
+@pytest.mark.parametrize("url", ["user:secret@db", "secret", "mysql://user:secret@db"])
+def test_nothing_of_a_mistyped_storage_url_is_shown(tmp_path: Path, url: str) -> None:
+    result = _run(tmp_path, "serve", "--port", "0", "--storage", url)
+    assert "secret" not in result.stderr + result.stdout
+    _assert_one_line(result, 2, "the storage URL must begin with")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -83,8 +90,8 @@ def test_no_secret_of_the_storage_url_is_shown(serve: Serve, redis_server: objec
         (("serve", "--workers", "0"), ("workers",)),
         (("serve", "--log-level", "loud"), ("log_level", "debug")),
         (("serve", "--host", "0.0.0.0"), ("0.0.0.0", "--insecure")),
-        (("serve", "--storage", "mysql://db"), ("mysql://", "sqlite://")),
-        (("serve", "--storage", "nusku.db"), ("nusku.db", "sqlite://")),
+        (("serve", "--storage", "mysql://db"), ("storage URL", "sqlite://")),
+        (("serve", "--storage", "nusku.db"), ("storage URL", "sqlite://")),
         (("serve", "--config", "absent.toml"), ("absent.toml",)),
         (("serve", "--config", "."), ("configuration file",)),
         (("serve", "--config", "broken.toml"), ("broken.toml", "line 1")),
@@ -115,7 +122,7 @@ def test_a_missing_package_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     (tmp_path / "redis.py").write_text("raise ModuleNotFoundError('no', name='redis')\n")
     env = {"PYTHONPATH": str(tmp_path)}
     result = _run(tmp_path, "serve", "--port", "0", "--storage", "redis://h", env=env)
-    _assert_one_line(result, 2, "pip install 'nusku[redis]'")
+    _assert_one_line(result, 2, "install nusku with its extra 'redis'")
 
 
 @pytest.fixture

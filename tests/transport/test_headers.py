@@ -214,9 +214,7 @@ async def test_json_needs_no_content_type(service: Service) -> None:
 @pytest.mark.parametrize(
     "path", ["/", "/v2", "/v2/", "/v2/ping", "/v2/health", "/v2/openapi.json"]
 )
-async def test_what_belongs_to_no_project_needs_no_caller(
-    service: Service, path: str
-) -> None:
+async def test_what_belongs_to_no_project_needs_no_caller(service: Service, path: str) -> None:
     nobody = {"Client-ID": None, "X-Project-ID": None}
     assert (await service.get(path, headers=nobody)).status in {200, 204, 300}
     assert (await service.get("/v2/queues", headers=nobody)).error == NO_CLIENT
