@@ -1,10 +1,10 @@
-"""`python -m bench http`: workloads against a server, beside the ceiling in the same run."""
+"""`python -m bench http`: workloads against a server, each beside its ceiling."""
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,48 +23,71 @@ from bench.workloads import WORKLOADS, names
 
 def run(flags: argparse.Namespace) -> dict[str, Any]:
     """Measure what the flags ask for. Raises: LoadFailed."""
-    chosen = names(flags.workload)
     with tempfile.TemporaryDirectory(prefix="nusku-bench-", dir=flags.folder) as name:
         folder = Path(name)
-        bare = _ceiling(flags, folder / "bare")
-        if flags.url:
-            return {"ceiling": bare, "results": _at_url(flags, chosen, bare)}
-        results = [_started(flags, workload, folder / workload, bare) for workload in chosen]
-        document = {"storage": flags.start, "ceiling": bare, "results": results}
-        if flags.memory:
+        with service.bare(
+            folder / "bare", workers=flags.workers, cores=flags.server_cores
+        ) as bare:
+            results = [
+                _beside(workload, Target(bare.host, bare.workers), flags, folder / workload)
+                for workload in names(flags.workload)
+            ]
+        document: dict[str, Any] = {"storage": flags.start, "results": results}
+        if flags.start and flags.memory:
             document["memory"] = _memory(flags, folder / "memory")
         return document
 
 
-def _ceiling(flags: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Return what the bare application does with a POST and a GET on the same cores."""
-    plan = plan_of(flags, rate=None)
-    with service.bare(folder, workers=flags.workers, cores=flags.server_cores) as bare:
-        found = {}
-        for kind in ("post", "get"):
-            found[kind] = measure_bare(kind, Target(bare.host, bare.workers), plan)
-            progress(f"bare {kind}", found[kind])
-        return found
+def _beside(
+    workload: str, bare: Target, flags: argparse.Namespace, folder: Path
+) -> dict[str, Any]:
+    """Measure the bare request that a workload is compared with, and then the workload.
+
+    One right after the other, since machines change their speed from minute to minute.
+    """
+    kind = WORKLOADS[workload].ceiling
+    ceiling = measure_bare(kind, bare, plan_of(flags, rate=None))
+    progress(f"bare {kind}", ceiling)
+    with _target(flags, folder) as target:
+        found = measure(workload, target, plan_of(flags, per_claim=_per_claim(flags)))
+    found.update(ceiling=ceiling, ceiling_kind=kind, **ratios(found, ceiling))
+    progress(workload, found)
+    return found
 
 
-def _at_url(
-    flags: argparse.Namespace, chosen: Sequence[str], bare: dict[str, Any]
-) -> list[dict[str, Any]]:
-    """Measure a server that runs already; `--pid` is its master, if it is on this machine."""
+def ratios(found: dict[str, Any], ceiling: dict[str, Any]) -> dict[str, float]:
+    """Return how many operations fit into the room of a bare request: by count and by CPU.
+
+    The latter takes the processor time of the server and its store for an operation; it is
+    steadier when others use the machine. Counting makes no sense at a fixed rate.
+    """
+    spent = found["server_cpu_us_per_request"] + found["store_cpu_us_per_request"]
+    spent *= found["requests"] / max(found["operations"], 1)
+    shown = {}
+    if found["loop"] == "closed":
+        shown["ratio"] = round(found["per_s"] / ceiling["per_s"], 3)
+    if spent:
+        shown["cpu_ratio"] = round(ceiling["server_cpu_us_per_request"] / spent, 3)
+    return shown
+
+
+@contextmanager
+def _target(flags: argparse.Namespace, folder: Path) -> Iterator[Target]:
+    """Start a server, or take the one at `--url`; `--pid` is its master, if it is near."""
+    if flags.start:
+        with started(flags, folder) as (server, store):
+            yield Target(server.host, server.workers, store.pids)
+        return
     parts = urlsplit(flags.url)
     if parts.scheme != "http" or not parts.hostname:
         raise LoadFailed("--url must be like http://host:port")
     workers = children(flags.pid) if flags.pid else ()
-    target = Target(f"{parts.hostname}:{parts.port or 80}", workers)
-    return [_compared(name, target, plan_of(flags), bare) for name in chosen]
+    yield Target(f"{parts.hostname}:{parts.port or 80}", workers)
 
 
-def _started(
-    flags: argparse.Namespace, workload: str, folder: Path, bare: dict[str, Any]
-) -> dict[str, Any]:
-    with started(flags, folder) as (server, store):
-        plan = plan_of(flags, per_claim=1000)
-        return _compared(workload, Target(server.host, server.workers, store.pids), plan, bare)
+def _per_claim(flags: argparse.Namespace) -> int:
+    """Return how many messages the fill may claim at once: of our own server, very many."""
+    return 1000 if flags.start else Plan().per_claim
 
 
 @contextmanager
@@ -86,19 +109,6 @@ def started(flags: argparse.Namespace, folder: Path) -> Iterator[tuple[service.S
         ) as server,
     ):
         yield server, store
-
-
-def _compared(
-    workload: str, target: Target, plan: Plan, bare: dict[str, Any]
-) -> dict[str, Any]:
-    """Return the figures of a workload with its ratio to the bare request of its kind."""
-    found = measure(workload, target, plan)
-    kind = WORKLOADS[workload].ceiling
-    if plan.rate is None:
-        found["ceiling"] = kind
-        found["ratio"] = round(found["per_s"] / bare[kind]["per_s"], 3)
-    progress(workload, found)
-    return found
 
 
 def _memory(flags: argparse.Namespace, folder: Path) -> dict[str, Any]:

@@ -123,6 +123,7 @@ def figures(measured: Measured[Usage], steps: int) -> dict[str, Any]:
     used = Usage(*(b - a for a, b in zip(measured.before, measured.after, strict=True)))
     return {
         "operations": measured.operations,
+        "requests": measured.operations * steps,
         "seconds": round(seconds, 3),
         "per_s": round(measured.operations / seconds, 1),
         "latency": measured.latencies.summary(),

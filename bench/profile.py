@@ -19,7 +19,7 @@ from bench.report import progress
 from bench.workloads import names
 
 _SHOWN = 40
-_SAMPLES_PER_S = 500
+_SAMPLES_PER_S = 250
 
 
 def run(flags: argparse.Namespace) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def _profile(
         stacks = folder / "stacks"
         seconds = max(1, round(flags.duration))
         command = [
-            *(spy, "record", "--pid", str(server.workers[0]), "--nonblocking"),
+            *(spy, "record", "--pid", str(server.workers[0]), "--gil"),
             *("--format", "raw", "--output", str(stacks), "--function"),
             *("--duration", str(seconds), "--rate", str(_SAMPLES_PER_S)),
         ]

@@ -14,11 +14,13 @@ _COLUMNS = (
     ("workload", "{workload}"),
     ("per second", "{per_s:,.0f}"),
     ("x bare", "{ratio}"),
+    ("x bare by CPU", "{cpu_ratio}"),
     ("p50 ms", "{p50_ms}"),
     ("p99 ms", "{p99_ms}"),
     ("p99.9 ms", "{p99_9_ms}"),
     ("CPU us/request", "{server_cpu_us_per_request}"),
     ("store us/request", "{store_cpu_us_per_request}"),
+    ("others busy", "{others_busy}"),
 )
 
 
@@ -31,7 +33,8 @@ def progress(name: str, found: dict[str, Any]) -> None:
         f"  server {found['server_cpu_us_per_request']:>7.1f} us/request"
         f"  busy {found['server_busy']:.2f}, load {found['load_busy']:.2f},"
         f" others {found['others_busy']:.2f}"
-        + (f"  {found['ratio']:.3f} x bare {found['ceiling']}" if "ratio" in found else "")
+        + (f"  {found['ratio']:.3f} x" if "ratio" in found else "")
+        + (f"  {found['cpu_ratio']:.3f} x by CPU" if "cpu_ratio" in found else "")
         + ("  (ran dry)" if found["ran_dry"] else ""),
         flush=True,
     )
@@ -64,7 +67,14 @@ def table(results: list[dict[str, Any]]) -> str:
     """Return the results as a Markdown table."""
     rows = [[name for name, _ in _COLUMNS], ["---" for _ in _COLUMNS]]
     for result in results:
-        shown = {"ratio": "", "p50_ms": "", "p99_ms": "", "p99_9_ms": "", **result}
+        shown = {
+            "ratio": "",
+            "cpu_ratio": "",
+            "p50_ms": "",
+            "p99_ms": "",
+            "p99_9_ms": "",
+            **result,
+        }
         shown.update(result["latency"])
         rows.append([form.format(**shown) for _, form in _COLUMNS])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
