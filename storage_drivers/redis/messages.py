@@ -24,7 +24,7 @@ _LIST = Script(
 )
 _DELETE = Script(
     "delete_messages",
-    keys="messages ready held leased delayed expires",
+    keys="messages ready held leased delayed expires claim",
     args="now_ms condition claim_count claims_and_members...",
 )
 _POP = Script(
@@ -121,12 +121,13 @@ class RedisMessageStore(MessageStore):
         now_ms: int,
     ) -> Mapping[int, Refusal]:
         condition = "any" if claim_ids is None else "claim" if claim_ids else "free"
-        claims = [encode(claim_id) for claim_id in claim_ids or ()]
+        place = self._layout.queue(project, queue)
+        claims = list(claim_ids or ())
         refused = await self._executor.run(
             _DELETE,
-            self._layout.queue(project, queue),
-            {},
-            [*claims, *map(sequence_key, seqs)],
+            place,
+            {"claim": place.claim(claims[0] if claims else "")},
+            [*map(encode, claims), *map(sequence_key, seqs)],
             now_ms=now_ms,
             condition=condition,
             claim_count=len(claims),

@@ -136,6 +136,25 @@ async def test_a_message_takes_no_more_memory_than_promised(redis_server: RedisS
     assert used / MESSAGES <= (450 if is_jemalloc else 480)
 
 
+async def test_a_claim_whose_messages_are_deleted_leaves_nothing_behind(
+    redis_server: RedisServer,
+) -> None:
+    url = fresh_url(redis_server)
+    async with opened(url) as driver:
+        handle = QueueHandle(driver, MovableClock())
+        await handle.create()
+        await handle.post(*[new_message()] * 3)
+        claim = await handle.claim_some(3)
+        first, *others = [message.seq for message in claim.messages]
+        await handle.delete(first, claim_ids=[claim.id])
+        held = await handle.get_claim(claim.id)
+        assert held is not None
+        assert [message.seq for message in held.messages] == others
+        await handle.delete(*others, claim_ids=[claim.id])
+    with redis_server.connect() as connection:
+        assert [key for key in keys(connection, url) if ":claim:" in key] == []
+
+
 async def _cost(handle: QueueHandle, server: RedisServer) -> dict[str, int]:
     """Return how many commands each call makes the server run."""
     cost = {}

@@ -1,8 +1,9 @@
 -- Deletes messages whose state allows it. O(messages * log n).
--- keys: messages ready held leased delayed expires
--- uses: lists record remove
+-- keys: messages ready held leased delayed expires claim
+-- uses: lists record remove claimed
 -- args: now_ms:number condition:text claim_count:number claims_and_members...
---   condition: "any" state | "free" of a live lease | "claim": leased by one of the claims
+--   condition: "any" state | "free" of a live lease | "claim": leased by one of the claims;
+--   the key `claim` is of the first of them
 -- returns: member, CLAIMED | NOT_CLAIMED, ... for those refused
 
 local claims = {}
@@ -36,4 +37,7 @@ for i = claim_count + 1, #claims_and_members do
   end
 end
 remove(gone)
+if claim_count > 0 then
+  forget_claimed(claim, gone)
+end
 return refused
