@@ -25,7 +25,7 @@ class Block(NamedTuple):
 def pages() -> list[Path]:
     """Return every Markdown file that is part of the project."""
     own = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
-    return sorted([*own, *ROOT.glob("storage_drivers/**/*.md"), *ROOT.glob("bench/**/*.md")])
+    return sorted([*own, *ROOT.glob("storage_drivers/**/*.md"), *ROOT.glob("bench/*.md")])
 
 
 def name(page: Path) -> str:

@@ -1,6 +1,6 @@
 -- Packs messages into one string of an answer: member, length of the record, record, ...
 -- PERF: redis-py's parser takes 3 us for each element of a list; codec.py cuts up a string in
--- a fraction of that, so a page of ten costs a third (bench/through_driver.py).
+-- a fraction of that, so a page of ten costs a third.
 -- keys:
 
 local function pack_messages(found)
