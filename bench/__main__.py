@@ -29,15 +29,15 @@ def main() -> int:
         print(f"bench: {ex}", file=sys.stderr)
         return 1
     content = document(flags.command, vars(flags), found)
-    if "results" in found:
-        print(f"\n{table(found['results'])}")
-    for name, value in found.get("memory", {}).items():
-        print(f"{name}: {value}")
     if flags.json:
         save(flags.json, content)
     if flags.svg:
         flags.svg.parent.mkdir(parents=True, exist_ok=True)
         flags.svg.write_text(_picture(content), encoding="utf-8")
+    if "results" in found:
+        print(f"\n{table(found['results'])}")
+    for name, value in found.get("memory", {}).items():
+        print(f"{name}: {value}")
     return 0
 
 

@@ -13,7 +13,7 @@ import uvloop
 from bench import ceiling
 from bench.fill import connect, fill
 from bench.loops import OpenLoop, closed_loop
-from bench.processes import cpu_s, machine_cpu_s, pinned
+from bench.processes import cpu_s, machine_cpu_s, pinned, switches
 from bench.requests import PREFIX, Requests, hrefs, messages_document
 from bench.session import Session
 from bench.window import Measured, Window
@@ -41,12 +41,16 @@ class Plan:
 
 
 class Usage(NamedTuple):
-    """Processor time used so far: by the server, its store, this program, and everybody."""
+    """Processor time used so far: by the server, its store, this program, and everybody.
+
+    `switches` is how often the threads of the server left a core.
+    """
 
     server_s: float
     store_s: float
     own_s: float
     machine_s: float
+    switches: float
 
 
 class Target(NamedTuple):
@@ -59,7 +63,13 @@ class Target(NamedTuple):
     def usage(self) -> Usage:
         """Return the processor time used so far."""
         own_s = time.process_time()
-        return Usage(cpu_s(self.workers), cpu_s(self.store), own_s, machine_cpu_s())
+        return Usage(
+            cpu_s(self.workers),
+            cpu_s(self.store),
+            own_s,
+            machine_cpu_s(),
+            switches(self.workers),
+        )
 
 
 def measure(name: str, target: Target, plan: Plan) -> dict[str, Any]:
@@ -129,6 +139,7 @@ def figures(measured: Measured[Usage], steps: int) -> dict[str, Any]:
         "latency": measured.latencies.summary(),
         "server_cpu_us_per_request": round(used.server_s / requests * 1e6, 1),
         "store_cpu_us_per_request": round(used.store_s / requests * 1e6, 1),
+        "switches_per_request": round(used.switches / requests, 2),
         "server_busy": round(used.server_s / seconds, 3),
         "load_busy": round(used.own_s / seconds, 3),
         "others_busy": round(max(0, used.machine_s - sum(used[:3])) / seconds, 3),

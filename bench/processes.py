@@ -35,6 +35,16 @@ def cpu_s(pids: Iterable[int]) -> float:
     return sum(_ticks(pid) for pid in pids) / _TICKS
 
 
+def switches(pids: Iterable[int]) -> int:
+    """Return how often threads of the processes gave up a core, or had to."""
+    found = 0
+    for pid in pids:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            lines = (task / "status").read_text().splitlines()
+            found += sum(int(line.split()[1]) for line in lines if "ctxt_switches" in line)
+    return found
+
+
 def machine_cpu_s() -> float:
     """Return the processor time that this machine has spent on anything, over all cores."""
     user, nice, system, _idle, _iowait, *rest = Path("/proc/stat").read_text().split()[1:9]

@@ -13,7 +13,7 @@ from bench.picture import Bar, draw
 from bench.report import document, save, table
 from bench.window import Measured
 
-_BEFORE, _AFTER = Usage(1.0, 2.0, 3.0, 10.0), Usage(1.5, 2.2, 3.4, 12.0)
+_BEFORE, _AFTER = Usage(1.0, 2.0, 3.0, 10.0, 5), Usage(1.5, 2.2, 3.4, 12.0, 4005)
 
 
 def _figures() -> dict[str, Any]:
@@ -26,6 +26,7 @@ def test_processor_time_is_divided_by_requests_and_not_by_operations() -> None:
     assert found["per_s"] == 500
     assert found["server_cpu_us_per_request"] == 250
     assert found["store_cpu_us_per_request"] == 100
+    assert found["switches_per_request"] == 2
 
 
 def test_processor_time_of_others_is_what_nobody_of_ours_used() -> None:
