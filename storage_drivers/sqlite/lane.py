@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from queue import Empty, SimpleQueue
 from typing import Generic, Protocol, TypeVar
 
@@ -78,6 +79,18 @@ class Lane(Generic[C]):
             self._watchdog = self._loop.call_at(call.deadline_s, self._watch)
         self._waiting.put(call)
         return await call.future  # type: ignore[return-value]
+
+    @asynccontextmanager
+    async def in_time(self) -> AsyncIterator[None]:
+        """Bound the time of several runs together, as that of one is bounded.
+
+        Raises: StorageUnavailable when they take longer.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                yield
+        except TimeoutError as ex:
+            raise StorageUnavailable("SQLite: no answer in time") from ex
 
     async def close(self) -> None:
         """Let everything that waits run, then end the threads, each within the timeout."""

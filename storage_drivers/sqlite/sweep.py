@@ -107,9 +107,15 @@ def tidy_first(transaction: Transaction, place: Place, now_ms: int) -> bool:
 async def write_tidily(
     writer: Lane[Transaction], work: Callable[[Transaction], T | Literal[Untidy.UNTIDY]]
 ) -> T:
-    """Run a write until it no longer asks to be run again after a step of tidying."""
-    while (answer := await writer.run(work)) is UNTIDY:
-        pass
+    """Run a write until it no longer asks to be run again after a step of tidying.
+
+    Raises: StorageUnavailable when that takes too long; the steps taken are kept.
+    """
+    answer = await writer.run(work)
+    if answer is UNTIDY:
+        async with writer.in_time():
+            while (answer := await writer.run(work)) is UNTIDY:
+                pass
     return answer
 
 
@@ -119,9 +125,16 @@ async def read_tidily(
     read: Callable[[sqlite3.Connection], T | Literal[Untidy.UNTIDY]],
     step: Callable[[Transaction], None],
 ) -> T:
-    """Run a read, with a step of tidying before each time that it asks to be run again."""
-    while (answer := await readers.run(read)) is UNTIDY:
-        await writer.run(step)
+    """Run a read, with a step of tidying before each time that it asks to be run again.
+
+    Raises: StorageUnavailable when that takes too long; the steps taken are kept.
+    """
+    answer = await readers.run(read)
+    if answer is UNTIDY:
+        async with writer.in_time():
+            while answer is UNTIDY:
+                await writer.run(step)
+                answer = await readers.run(read)
     return answer
 
 

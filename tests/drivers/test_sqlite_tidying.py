@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from queues.errors import StorageUnavailable
 from storage_drivers.sqlite.sweep import SPARE_PAGES, STEP
 from tests.conformance.handle import QueueHandle
-from tests.drivers.sqlite_storage import orders
+from tests.drivers.sqlite_storage import opened, orders
 from tests.factories import new_message, new_messages
 
+HASTE_MS = 40
 BACKLOG = 2 * STEP + 500
 
 
@@ -64,6 +67,23 @@ async def test_stats_count_all(neglected: tuple[QueueHandle, list[int]]) -> None
     assert stats.oldest is not None
     assert stats.newest is not None
     assert (stats.oldest.seq, stats.newest.seq) == (live[0], live[-1])
+
+
+async def test_a_backlog_that_takes_too_long_is_worked_off_over_several_calls(
+    path: Path,
+) -> None:
+    async with orders(path) as queue, opened(path, timeout_ms=HASTE_MS) as hasty_storage:
+        for _ in range(60):
+            await queue.post(*new_messages(STEP, ttl_s=60))
+        seqs = await queue.post()
+        queue.clock.advance(s=61)
+        hasty = queue.on(storage=hasty_storage)
+        for call in (hasty.counts, hasty.listed, hasty.pop):
+            start = time.perf_counter()
+            with pytest.raises(StorageUnavailable):
+                await call()
+            assert time.perf_counter() - start < HASTE_MS / 1000 + 2
+        assert await queue.pop() == seqs
 
 
 async def test_a_sweep_is_bounded_and_says_how_much_it_did(
