@@ -2,7 +2,8 @@
 
     gunicorn -c examples/gunicorn.conf.py transport.asgi:app
 
-All settings come from NUSKU_* variables. `nusku serve` does the same without this file.
+All settings come from NUSKU_* variables, or from the file that NUSKU_CONFIG names.
+`nusku serve` does the same without this file.
 """
 
 import os
