@@ -1,10 +1,11 @@
-"""One HTTP/1.1 connection, with the limits on request heads that uvicorn does not set."""
+"""One HTTP/1 connection: request heads have limits, and wishes to upgrade are ignored."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 #: Request line and headers together may be this large.
@@ -12,6 +13,8 @@ MAX_HEAD_BYTES = 65_536
 
 #: A request head must be complete this long after its first byte.
 MAX_HEAD_S = 20.0
+
+_VERSIONS = ("1.1", "1.0")
 
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -22,6 +25,8 @@ _TOO_LARGE = (
 class Connection(HttpToolsProtocol):
     """A connection that is given up when a head is too large, too slow, or never begins.
 
+    It stays with HTTP/1.0 and HTTP/1.1: other versions are refused, upgrades are ignored.
+
     SECURITY: otherwise one client could fill the memory with a header without end, or hold
     connections for ever without sending anything.
     """
@@ -30,6 +35,7 @@ class Connection(HttpToolsProtocol):
         """Not connected yet."""
         super().__init__(*args, **kwargs)
         self._in_head = False
+        self._shared_piece = False
         self._head_bytes = 0
         self._head_deadline: asyncio.TimerHandle | None = None
 
@@ -46,26 +52,70 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._end_head()
 
+    def data_received(self, data: bytes) -> None:
+        """Parse, then see whether this is still within the limits."""
+        self._unset_keepalive_if_required()
+        self._shared_piece = False
+        try:
+            self._parse(memoryview(data))
+        except httptools.HttpParserError:
+            text = "Invalid HTTP request received."
+            self.logger.warning(text)
+            self.send_400_response(text)
+            return
+        # PERF: most heads come in one piece, and cost nothing here.
+        if self._in_head:
+            self._continue_head(0 if self._shared_piece else len(data))
+
+    def _parse(self, data: memoryview) -> None:
+        """Feed the parser; a request to upgrade comes again without that wish.
+
+        SECURITY: the parser takes the body of such a request for what follows the upgrade,
+        and uvicorn, which does not upgrade, would take it for the next request. Common HTTP
+        clients ask for HTTP/2 in this way with every first request, also with a post.
+        """
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as ex:
+                data = data[ex.args[0] :]
+                self.parser.feed_data(self._head_without_upgrade())
+            else:
+                return
+
+    def _head_without_upgrade(self) -> bytes:
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
+
     def on_message_begin(self) -> None:
         """Note that a head has begun."""
         super().on_message_begin()
         self._in_head = True
 
     def on_headers_complete(self) -> None:
-        """Note that the head is complete."""
-        self._in_head = False
-        super().on_headers_complete()
+        """Note that the head is complete, and start to serve it.
 
-    def data_received(self, data: bytes) -> None:
-        """Parse, then see whether this is still within the limits."""
-        super().data_received(data)
-        # PERF: most heads come in one piece, and cost nothing here.
-        if self._in_head:
-            self._continue_head(len(data))
-        elif self._head_deadline is not None:
-            self._end_head()
+        Raises: ValueError, which the parser makes an error of its own, for what is not served.
+        """
+        self._in_head = False
+        self._end_head()
+        if self.parser.get_http_version() not in _VERSIONS:
+            raise ValueError("neither HTTP/1.0 nor HTTP/1.1")
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
+        elif self.parser.get_method() == b"CONNECT":
+            raise ValueError("no proxy")
+
+    def on_message_complete(self) -> None:
+        """Note that what follows in the same piece belongs to another request."""
+        self._shared_piece = True
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
     def _continue_head(self, received_bytes: int) -> None:
+        """Count a piece of a head that is not complete yet."""
         self._head_bytes += received_bytes
         if self._head_deadline is None:
             self._head_deadline = self.loop.call_later(MAX_HEAD_S, self.transport.close)

@@ -213,6 +213,18 @@ def test_a_client_may_wait_until_its_body_is_asked_for(
     assert stored(live) == 1
 
 
+def test_a_client_that_asks_for_http_2_is_served_all_the_same(
+    live: LiveServer, connection: RawConnection
+) -> None:
+    wish = {"connection": "Upgrade, HTTP2-Settings", "upgrade": "h2c", "http2_settings": "AAM"}
+    length = str(len(DOCUMENT))
+    for _ in range(2):
+        connection.send_head("POST", MESSAGES, content_length=length, **wish)
+        connection.send(DOCUMENT)
+        assert connection.answer()[0] == 201
+    assert stored(live) == 2
+
+
 def test_a_request_is_refused_by_its_headers_without_its_body(
     connection: RawConnection,
 ) -> None:

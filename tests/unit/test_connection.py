@@ -14,6 +14,7 @@ from transport import connection
 from transport.connection import Connection
 
 GET = b"GET / HTTP/1.1\r\nHost: nusku\r\n\r\n"
+LAST = GET[:-2] + b"Connection: close\r\n\r\n"
 LIMIT_S = 0.3
 
 
@@ -82,3 +83,46 @@ async def test_a_head_may_be_large_but_not_too_large(port: int) -> None:
     large, too_large = GET[:-2] + line * 50 + b"\r\n", GET[:-2] + line * 80
     assert (await _say(port, large)).startswith(b"HTTP/1.1 204 ")
     assert (await _say(port, too_large)).startswith(b"HTTP/1.1 431 ")
+
+
+async def test_requests_ahead_in_the_same_piece_do_not_count_for_a_head(port: int) -> None:
+    """A pipelining client that sends more than a head may have, cut inside of a head."""
+    many = GET * (4 * connection.MAX_HEAD_BYTES // len(GET))
+    answers = await _say(port, many + LAST[:7], LAST[7:])
+    assert answers.count(b"HTTP/1.1 204 ") == len(many) // len(GET) + 1
+
+
+async def test_the_time_of_a_head_ends_with_it_even_if_the_next_one_has_begun(
+    port: int,
+) -> None:
+    pieces = (GET[:7], *[GET[7:] + GET[:7]] * 4, LAST[7:])
+    answers = await _say(port, *pieces, pause_s=LIMIT_S / 3)
+    assert answers.count(b"HTTP/1.1 204 ") == 5
+
+
+@pytest.mark.parametrize("version", [b"", b" HTTP/0.9", b" HTTP/2.0"])
+async def test_other_versions_of_http_are_refused(port: int, version: bytes) -> None:
+    assert (await _say(port, b"GET /" + version + b"\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("to", [b"h2c", b"websocket", b"TLS/1.2"])
+async def test_a_wish_to_upgrade_is_ignored_and_the_body_stays_a_body(
+    port: int, to: bytes
+) -> None:
+    wish = b"Connection: Upgrade\r\nUpgrade: " + to + b"\r\n"
+    head = b"POST / HTTP/1.1\r\n" + wish + b"Content-Length: %d\r\n\r\n" % len(GET)
+    for pieces in ((head + GET + LAST,), (head, GET, LAST), (head[:20], head[20:], GET + LAST)):
+        answers = await _say(port, *pieces, pause_s=0.02)
+        assert answers.count(b"HTTP/1.1 204 ") == 2, "the body is no request of its own"
+        assert answers.count(b"HTTP/1.1 ") == 2
+
+
+async def test_any_number_of_wishes_to_upgrade_may_come_in_one_piece(port: int) -> None:
+    wish = GET[:-2] + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    answers = await _say(port, wish * 2000 + LAST)
+    assert answers.count(b"HTTP/1.1 204 ") == 2001
+
+
+async def test_nobody_gets_a_tunnel(port: int) -> None:
+    answer = await _say(port, b"CONNECT nusku:80 HTTP/1.1\r\nHost: nusku:80\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400 ")
