@@ -36,6 +36,12 @@ _ANSWERS: dict[type[errors.NuskuError], tuple[str, str]] = {
     errors.IdempotencyKeyReused: (falcon.HTTP_409, "Resource conflict"),
 }
 
+#: What to say of errors that a driver finds deep inside of an atomic step: all say the same.
+_TEXTS: dict[type[errors.NuskuError], str] = {
+    errors.ClaimLost: "The claim is unknown, has ended, or holds no message any more.",
+    errors.IdempotencyKeyReused: "The Idempotency-Key was used before for another request.",
+}
+
 #: What to say of the errors that Falcon raises without a description.
 _DESCRIPTIONS = {
     404: "There is nothing at this address.",
@@ -58,7 +64,7 @@ async def _known_error(
     params: dict[str, Any],
 ) -> None:
     status, title = _ANSWERS[type(ex)]
-    _answer(req, resp, status, title, str(ex), ex.code)
+    _answer(req, resp, status, title, _TEXTS.get(type(ex)) or str(ex), ex.code)
 
 
 async def _storage_unavailable(

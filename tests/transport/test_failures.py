@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from queues.config import Settings
-from queues.errors import StorageUnavailable
+from queues.errors import ClaimLost, IdempotencyKeyReused, NuskuError, StorageUnavailable
 from storage_drivers import open_storage
 from tests.clock import MovableClock
 from tests.transport.faults import FaultyStorage
@@ -112,6 +112,16 @@ async def test_head_on_ping_says_only_that_the_process_lives(
     head = await service.call("HEAD", "/v2/queues/q")
     assert (head.status, head.headers["retry-after"]) == (503, "2")
     assert (await service.get("/v2/")).status == 200
+
+
+@pytest.mark.parametrize("error", [ClaimLost("8f3a"), IdempotencyKeyReused()])
+async def test_an_error_explains_itself_whatever_the_store_says_of_it(
+    service: Service, storage: FaultyStorage, error: NuskuError
+) -> None:
+    storage.fail(error)
+    answer = await service.call("PATCH", "/v2/queues/q/claims/c", {})
+    assert answer.json["code"] == error.code
+    assert len(answer.json["description"].split()) > 5
 
 
 async def test_failures_come_in_messagepack_too(
