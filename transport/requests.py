@@ -76,7 +76,7 @@ class RequestReader:
         """Return what a listing of queues asks for; unknown parameters filter by metadata."""
         return QueueQuery(
             marker=req.get_param("marker") or "",
-            limit=_limit(req, "limit"),
+            limit=_limit(req, self._settings.max_queues_per_page),
             detailed=_flag(req, "detailed"),
             name_part=req.get_param("name") or "",
             with_count=_flag(req, "with_count"),
@@ -91,7 +91,7 @@ class RequestReader:
         """Return what a listing of messages asks for."""
         return MessageQuery(
             marker=req.get_param("marker") or "",
-            limit=_limit(req, "limit"),
+            limit=_limit(req, self._settings.max_messages_per_page),
             echo=_flag(req, "echo"),
             include_claimed=_flag(req, "include_claimed"),
             include_delayed=_flag(req, "include_delayed"),
@@ -121,7 +121,7 @@ class RequestReader:
 
     def claim_limit(self, req: falcon.asgi.Request) -> int:
         """Return how many messages are to be claimed."""
-        return _limit(req, "limit")
+        return _limit(req, self._settings.max_messages_per_claim_or_pop)
 
     async def metadata(self, req: falcon.asgi.Request) -> dict[str, Any]:
         """Return the metadata for a new queue; no body means none."""
@@ -213,8 +213,9 @@ def _list(req: falcon.asgi.Request, name: str) -> list[str] | None:
     return [element for value in values for element in value.split(",") if element]
 
 
-def _limit(req: falcon.asgi.Request, name: str) -> int:
-    return req.get_param_as_int(name, default=DEFAULT_PAGE)
+def _limit(req: falcon.asgi.Request, cap: int) -> int:
+    """Return the limit asked for; whoever asks for none gets one that is allowed."""
+    return req.get_param_as_int("limit", default=min(DEFAULT_PAGE, cap))
 
 
 def _flag(req: falcon.asgi.Request, name: str) -> bool:

@@ -36,6 +36,20 @@ async def test_pages_have_limits_of_their_own(start: Start) -> None:
             assert (await service.call(method, fit)).status in {200, 204}
 
 
+async def test_whoever_asks_for_no_number_gets_one_that_is_allowed(start: Start) -> None:
+    limits = {
+        "max_queues_per_page": 2,
+        "max_messages_per_page": 3,
+        "max_messages_per_claim_or_pop": 4,
+    }
+    async with start(**limits) as service:
+        for queue in ("q", "r", "s"):
+            await service.post_bodies(queue, *range(10))
+        assert len((await service.get("/v2/queues")).json["queues"]) == 2
+        assert len((await service.get(f"{MESSAGES}?echo=true")).json["messages"]) == 3
+        assert len((await service.post(CLAIMS)).json["messages"]) == 4
+
+
 async def test_times_have_limits_and_defaults_of_their_own(start: Start) -> None:
     limits = {
         "max_message_ttl_s": 200,
