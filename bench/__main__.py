@@ -10,7 +10,7 @@ from bench import bare, compare, http, profile
 from bench.client import LoadFailed
 from bench.options import parser
 from bench.picture import Bar, draw
-from bench.report import document, save, table
+from bench.report import document, save, tables
 
 _COMMANDS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
     "http": http.run,
@@ -34,20 +34,20 @@ def main() -> int:
     if flags.svg:
         flags.svg.parent.mkdir(parents=True, exist_ok=True)
         flags.svg.write_text(_picture(content), encoding="utf-8")
-    if "results" in found:
-        print(f"\n{table(found['results'])}")
-    for name, value in found.get("memory", {}).items():
-        print(f"{name}: {value}")
+    print(f"\n{tables(content)}")
     return 0
 
 
 def _picture(content: dict[str, Any]) -> str:
     bars = [
-        Bar(name=result["workload"], value=result["per_s"], note=_note(result))
+        Bar(result["workload"], result["per_s"], _note(result))
         for result in content.get("results", ())
     ]
-    machine = content["machine"]
-    title = f"{content['command']}, {content['date'][:10]}, {machine['cpu']}, one run"
+    for result in content.get("comparison", ()):
+        for name in ("nusku", "zaqar"):
+            found = result[name]
+            bars.append(Bar(f"{name} {result['workload']}", found["per_s"], _note(found)))
+    title = f"{content['command']}, {content['date'][:10]}, {content['machine']['cpu']}"
     return draw(title, bars)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 
 from bench.processes import machine
 
-_COLUMNS = (
+Columns = tuple[tuple[str, str], ...]
+
+_RESULTS = (
     ("workload", "{workload}"),
     ("per second", "{per_s:,.0f}"),
     ("x bare", "{ratio}"),
@@ -20,6 +23,14 @@ _COLUMNS = (
     ("p99.9 ms", "{p99_9_ms}"),
     ("CPU us/request", "{server_cpu_us_per_request}"),
     ("store us/request", "{store_cpu_us_per_request}"),
+    ("others busy", "{others_busy}"),
+)
+_COMPARISON = (
+    ("workload", "{workload}"),
+    ("Zaqar per second", "{zaqar_per_s:,.0f}"),
+    ("Nusku per second", "{nusku_per_s:,.0f}"),
+    ("times", "{times}"),
+    ("times by CPU", "{times_by_cpu}"),
     ("others busy", "{others_busy}"),
 )
 
@@ -63,20 +74,24 @@ def _plain(value: object) -> object:
     return str(value) if isinstance(value, Path) else value
 
 
-def table(results: list[dict[str, Any]]) -> str:
-    """Return the results as a Markdown table."""
-    rows = [[name for name, _ in _COLUMNS], ["---" for _ in _COLUMNS]]
+def tables(content: dict[str, Any]) -> str:
+    """Return the results of a run as Markdown."""
+    shown = []
+    if "results" in content:
+        shown.append(_table(_RESULTS, content["results"]))
+    if "comparison" in content:
+        shown.append(_table(_COMPARISON, content["comparison"]))
+    if "memory" in content:
+        shown.append("\n".join(f"{name}: {value}" for name, value in content["memory"].items()))
+    return "\n\n".join(shown)
+
+
+def _table(columns: Columns, results: list[dict[str, Any]]) -> str:
+    rows = [[name for name, _ in columns], ["---" for _ in columns]]
     for result in results:
-        shown = {
-            "ratio": "",
-            "cpu_ratio": "",
-            "p50_ms": "",
-            "p99_ms": "",
-            "p99_9_ms": "",
-            **result,
-        }
-        shown.update(result["latency"])
-        rows.append([form.format(**shown) for _, form in _COLUMNS])
+        # What a run did not measure stays empty.
+        shown = defaultdict(str, {**result, **result.get("latency", {})})
+        rows.append([form.format_map(shown) for _, form in columns])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 

@@ -14,14 +14,12 @@ from bench.workloads import Scene
 MESSAGES = 50_000
 
 
-def bytes_per_message(
-    server: Service, store: Store, body_bytes: int, *, count: int = MESSAGES
-) -> int:
-    """Return by how much the store grows for each of `count` messages in one queue."""
+def bytes_per_message(server: Service, store: Store, body_bytes: int) -> int:
+    """Return by how much the store grows for each of `MESSAGES` messages in one queue."""
     _post(server, body_bytes, 1)
     before = store.used_bytes()
-    _post(server, body_bytes, count)
-    return round((store.used_bytes() - before) / count)
+    _post(server, body_bytes, MESSAGES)
+    return round((store.used_bytes() - before) / MESSAGES)
 
 
 def _post(server: Service, body_bytes: int, count: int) -> None:

@@ -13,7 +13,7 @@ from bench.service import Service
 
 INSTALL_S = 900
 
-#: Threads of gunicorn's worker. Measured best between 4 and 32 for this service: see README.md.
+#: Threads of gunicorn's one worker.
 THREADS = 8
 
 _CONFIGURATION = """\

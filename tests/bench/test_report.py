@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 from bench.latency import Latencies
 from bench.measure import Usage, figures
 from bench.picture import Bar, draw
-from bench.report import document, save, table
+from bench.report import document, save, tables
 from bench.window import Measured
 
 _BEFORE, _AFTER = Usage(1.0, 2.0, 3.0, 10.0, 5), Usage(1.5, 2.2, 3.4, 12.0, 4005)
@@ -46,7 +46,7 @@ def test_a_document_can_be_kept_and_names_no_machine(tmp_path: Path) -> None:
 
 
 def test_a_table_has_a_row_for_each_workload_with_or_without_a_ratio() -> None:
-    lines = table([_figures(), {**_figures(), "ratio": 0.5}]).splitlines()
+    lines = tables({"results": [_figures(), {**_figures(), "ratio": 0.5}]}).splitlines()
     assert len(lines) == 4
     assert len({line.count("|") for line in lines}) == 1
     assert "| 0.5 |" in lines[3]
