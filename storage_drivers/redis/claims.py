@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+
+from queues.errors import StorageUnavailable
 from queues.model import Claim, DeadLetterPolicy, Idempotency
 from queues.storage import DEAD_LETTERS_PER_CLAIM, ClaimStore
 from storage_drivers.redis.codec import first_lease_ms, unpack_all
@@ -9,6 +12,8 @@ from storage_drivers.redis.dead_letters import DeadLetters
 from storage_drivers.redis.executor import Executor, idempotent
 from storage_drivers.redis.layout import decode
 from storage_drivers.redis.scripts import Argument, Script
+
+logger = logging.getLogger(__name__)
 
 _CLAIM = Script(
     "claim_messages",
@@ -68,8 +73,21 @@ class RedisClaimStore(ClaimStore):
             return await self.get(project, queue, decode(answer), now_ms=now_ms)
         moving, leased = answer
         if moving:
-            await self._dead_letters.deliver(project, queue, now_ms=now_ms)
+            await self._deliver(project, queue, is_needed=not leased, now_ms=now_ms)
         return _claim(claim_id, leased, now_ms)
+
+    async def _deliver(self, project: str, queue: str, *, is_needed: bool, now_ms: int) -> None:
+        """Finish moves to the dead-letter queue, which may be on a server that is down.
+
+        Raises: StorageUnavailable if `is_needed`. If not, the moves wait for the sweep: the
+        claim that began them holds messages, which must not be lost with its answer.
+        """
+        try:
+            await self._dead_letters.deliver(project, queue, now_ms=now_ms)
+        except StorageUnavailable as ex:
+            if is_needed:
+                raise
+            logger.warning("dead letters wait for the sweep: %s", ex)
 
     async def get(
         self, project: str, queue: str, claim_id: str, *, now_ms: int

@@ -77,6 +77,18 @@ async def test_a_message_that_left_is_out_of_sight_until_the_sweep(move: Interru
     assert await move.orders.everything() == []
 
 
+async def test_a_claim_that_holds_messages_is_answered_while_moves_wait(
+    move: Interrupted,
+) -> None:
+    (fresh,) = await move.orders.post(new_message("fresh"))
+    async with as_user(move.orders, move.server, move.url, AFTER_LEAVING) as crashing:
+        claim = await crashing.claim(dead_letter=dead_letters())
+    assert claim is not None
+    assert [message.seq for message in claim.messages] == [fresh]
+    await move.sweep()
+    assert await move.bodies() == [b"broken"]
+
+
 async def test_a_message_that_arrived_arrives_no_second_time(move: Interrupted) -> None:
     await move.fail_to_move()
     await move.fail_to_finish()

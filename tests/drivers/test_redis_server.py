@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from queues.errors import ConfigurationError, StorageUnavailable
+from queues.model import Refusal
 from tests.clock import MovableClock
 from tests.conformance.handle import QueueHandle
 from tests.drivers.redis_storage import as_user, commands, fresh_url, keys, opened, orders
@@ -119,6 +120,24 @@ async def test_a_server_out_of_memory_is_unavailable_and_changes_nothing(
             await handle.post()
         assert [message.seq for message in await handle.everything()] == seqs
         assert await handle.post() > seqs
+
+
+async def test_a_server_out_of_memory_can_be_drained(redis_server: RedisServer) -> None:
+    async with orders(redis_server) as handle:
+        seqs = await handle.post(*[new_message(delay_s=delay_s) for delay_s in (0, 0, 5)])
+        handle.clock.advance(s=6)
+        with setting(redis_server, maxmemory="1"):
+            with pytest.raises(StorageUnavailable):
+                await handle.post()
+            assert await handle.listed() == seqs
+            claim = await handle.claim_some(2, lease_s=60)
+            await handle.renew(claim.id)
+            refused = await handle.delete(seqs[2], claim_ids=[claim.id])
+            assert refused == {seqs[2]: Refusal.NOT_CLAIMED}
+            assert await handle.delete(seqs[0], claim_ids=[claim.id]) == {}
+            await handle.release(claim.id)
+            assert await handle.pop(5) == seqs[1:]
+        assert await handle.counts() == (0, 0)
 
 
 async def test_a_message_takes_no_more_memory_than_promised(redis_server: RedisServer) -> None:

@@ -57,8 +57,8 @@ if #chosen > 0 then
     sequences[2 * i - 1] = sequence_of(m.member)
     sequences[2 * i] = m.member
   end
-  start_leases(chosen, claim_id, lease_ms, grace_ms, now_ms)
   call_with('ZREM', ready, members)
+  start_leases(chosen, claim_id, lease_ms, grace_ms, now_ms)
   call_with('ZADD', held, sequences)
   index_claim(claim, table.concat(indexed), now_ms, lease_ms)
   remember(stored[2], fingerprint, claim_id, now_ms, window_ms)

@@ -37,7 +37,7 @@ for i = claim_count + 1, #claims_and_members do
   end
 end
 remove(gone)
-if claim_count > 0 then
+if claim_count > 0 and #gone > 0 then
   forget_claimed(claim, gone)
 end
 return refused

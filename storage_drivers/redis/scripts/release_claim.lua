@@ -11,9 +11,9 @@ for i, m in ipairs(claimed(claim, claim_id, now_ms)) do
   records[2 * i - 1], records[2 * i] = m.member, pack_record(m)
   sequences[2 * i - 1], sequences[2 * i] = sequence_of(m.member), m.member
 end
-call_with('HSET', messages, records)
 call_with('ZREM', leased, members)
 call_with('ZREM', held, members)
+call_with('HSET', messages, records)
 call_with('ZADD', ready, sequences)
 redis.call('UNLINK', claim)
 return #members

@@ -13,11 +13,13 @@ local held_messages = claimed(claim, claim_id, now_ms)
 if #held_messages == 0 then
   return CLAIM_LOST
 end
-start_leases(held_messages, claim_id, lease_ms, grace_ms, now_ms)
 local members = {}
 for i, m in ipairs(held_messages) do
   members[i] = m.member
 end
+-- NOTE: makes room; see promote.lua.
+call_with('ZREM', leased, members)
+start_leases(held_messages, claim_id, lease_ms, grace_ms, now_ms)
 index_claim(claim, table.concat(members), now_ms, lease_ms)
 remember(incarnation, fingerprint, 0, now_ms, window_ms)
 return 0

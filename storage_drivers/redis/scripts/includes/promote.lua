@@ -3,14 +3,17 @@
 
 local function promote_from(waiting, now_ms, bound)
   local due = redis.call('ZRANGEBYSCORE', waiting, '-inf', now_ms, 'LIMIT', 0, bound)
+  -- NOTE: what frees memory comes first, here and wherever consumers are at work. A full Redis
+  -- refuses a first write that takes memory, but lets a script end that has written: so
+  -- messages can be claimed and deleted until there is room again.
+  call_with('ZREM', waiting, due)
+  call_with('ZREM', held, due)
   local scored = {}
   for _, member in ipairs(due) do
     scored[#scored + 1] = sequence_of(member)
     scored[#scored + 1] = member
   end
   call_with('ZADD', ready, scored)
-  call_with('ZREM', waiting, due)
-  call_with('ZREM', held, due)
   return #due
 end
 
