@@ -24,7 +24,7 @@ _CLAIM = Script(
 _GET = Script("get_claim", keys="messages claim", args="now_ms claim_id")
 _RENEW = Script(
     "renew_claim",
-    keys="meta messages leased expires claim idempotency",
+    keys="meta messages ready held leased expires claim idempotency",
     args="now_ms fingerprint window_ms claim_id lease_ms grace_ms",
 )
 _RELEASE = Script(

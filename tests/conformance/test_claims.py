@@ -6,6 +6,7 @@ import pytest
 
 from queues.errors import ClaimLost
 from queues.model import Claim, Refusal
+from tests.clock import MovableClock
 from tests.conformance.handle import QueueHandle, seqs_of
 from tests.factories import new_message, new_messages
 
@@ -292,3 +293,21 @@ async def test_a_lease_guards_a_message_that_ends_with_it(
     await orders.renew(claim.id, lease_s=60, grace_s=0)
     assert await orders.delete(seq, claim_ids=[claim.id]) == {}
     assert await orders.everything() == []
+
+
+async def test_a_renewal_by_a_clock_that_is_behind_leaves_nothing_for_a_second_claim(
+    orders: QueueHandle,
+) -> None:
+    behind = orders.on(clock=MovableClock())
+    await behind.post()
+    claim = await behind.claim_some(lease_s=60)
+    orders.clock.advance(s=61)
+    assert len(await orders.listed()) == 1
+    try:
+        await behind.renew(claim.id, lease_s=600)
+        is_renewed = True
+    except ClaimLost:
+        is_renewed = False
+    assert (await orders.claim() is None) == is_renewed
+    assert await orders.counts() == (1, 1)
+    assert await orders.pop() == []

@@ -45,21 +45,16 @@ remove(moved)
 call_with('HSET', moving, moves)
 
 if #chosen > 0 then
-  local members, sequences, indexed = {}, {}, {}
+  local indexed = {}
   -- A claim id may be used once more while it holds messages.
   for i, m in ipairs(claimed(claim, claim_id, now_ms)) do
     indexed[i] = m.member
   end
-  for i, m in ipairs(chosen) do
+  for _, m in ipairs(chosen) do
     m.claim_count = m.claim_count + 1
-    members[i] = m.member
     indexed[#indexed + 1] = m.member
-    sequences[2 * i - 1] = sequence_of(m.member)
-    sequences[2 * i] = m.member
   end
-  call_with('ZREM', ready, members)
   start_leases(chosen, claim_id, lease_ms, grace_ms, now_ms)
-  call_with('ZADD', held, sequences)
   index_claim(claim, table.concat(indexed), now_ms, lease_ms)
   remember(stored[2], fingerprint, claim_id, now_ms, window_ms)
 end

@@ -1,5 +1,5 @@
 -- Starts the lease of all messages under the live claim anew. O(messages of it * log n).
--- keys: meta messages leased expires claim idempotency
+-- keys: meta messages ready held leased expires claim idempotency
 -- uses: lists record lease claimed idempotency
 -- args: now_ms:number fingerprint:text window_ms:number claim_id:text lease_ms:number grace_ms:number
 -- returns: 0 renewed, now or by the first of repeated calls | CLAIM_LOST | KEY_REUSED
@@ -17,8 +17,6 @@ local members = {}
 for i, m in ipairs(held_messages) do
   members[i] = m.member
 end
--- NOTE: makes room; see promote.lua.
-call_with('ZREM', leased, members)
 start_leases(held_messages, claim_id, lease_ms, grace_ms, now_ms)
 index_claim(claim, table.concat(members), now_ms, lease_ms)
 remember(incarnation, fingerprint, 0, now_ms, window_ms)
