@@ -7,6 +7,9 @@ import socket
 
 _BACKLOG = 2048
 
+#: A client that takes nothing of its answer for so long is cut off, where the system can.
+MAX_STALL_MS = 60_000
+
 #: The machine lacks this kind of address, so another address of the same name may do.
 _NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
@@ -55,9 +58,20 @@ def _listen(family: socket.AddressFamily, address: tuple[object, ...]) -> socket
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _limit_stalls(listener)
         listener.bind(address)
         listener.listen(_BACKLOG)
     except OSError:
         listener.close()
         raise
     return listener
+
+
+def _limit_stalls(listener: socket.socket) -> None:
+    """Make the kernel end connections, made from `listener`, whose peer acknowledges nothing.
+
+    SECURITY: whoever asks for large pages and never reads them would fill the memory. The
+    time-out for idle connections does not help: it lets an answer be sent to its end.
+    """
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, MAX_STALL_MS)
