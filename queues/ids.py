@@ -15,9 +15,6 @@ import zlib
 _MESSAGE_ID = re.compile(r"[0-9a-f]{22}", re.ASCII)
 _CLAIM_ID = re.compile(r"[0-9a-zA-Z_-]{1,64}", re.ASCII)
 
-#: Sequences stay below 2**53: a Redis score and a JSON number are doubles.
-MAX_SEQUENCE = 2**53 - 1
-
 
 def queue_tag(project: str, queue: str) -> str:
     """Return the 8 hexadecimal digits that mark ids of this queue."""

@@ -48,11 +48,11 @@ HIDDEN_PER_LISTING = 1000
 class Capabilities:
     """Where drivers may differ. Each field has a conformance test for both answers.
 
-    `atomic_post`: a post of several messages is stored as a whole even when the server is
-    killed in the middle. `flat_stats`: stats cost the same at any depth.
+    `atomic_batches`: a post or a renewal of several messages happens as a whole even when
+    the server is killed in the middle. `flat_stats`: stats cost the same at any depth.
     """
 
-    atomic_post: bool
+    atomic_batches: bool
     flat_stats: bool
 
 

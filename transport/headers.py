@@ -45,14 +45,14 @@ class HeaderReader:
         if client_id is None:
             raise falcon.HTTPBadRequest(
                 title="Missing header value",
-                description="The header Client-Id is required on every request.",
+                description="The header Client-Id is required.",
             )
         client_id = self._check_client_id(client_id)
         project = req.get_header("X-Project-ID")
         if project is None:
             raise falcon.HTTPBadRequest(
                 title="Project-Id Missing",
-                description="The header X-Project-ID is required on every request.",
+                description="The header X-Project-ID is required.",
             )
         return Caller(_project(project), client_id)
 

@@ -47,9 +47,8 @@ class ClaimOperations:
     ) -> ClaimView | None:
         """Claim the oldest ready messages; None when there is nothing to claim.
 
-        A message that was claimed as often as its queue allows goes to the dead-letter
-        queue instead. A repeat with the same key returns the same claim as long as it
-        holds anything, and claims nothing more.
+        A message that was claimed as often as its queue allows becomes a dead letter. A
+        repeat with the same key claims nothing more and returns what the claim still holds.
 
         Raises: InvalidRequest, IdempotencyKeyReused.
         """

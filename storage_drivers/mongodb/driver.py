@@ -52,7 +52,7 @@ class Driver(Storage):
         self._client: AsyncIOMotorClient[Any] | None = None
         self.db = Database(timeout_ms)
         self._poster = Poster(self.db)
-        self.capabilities = Capabilities(atomic_post=False, flat_stats=False)
+        self.capabilities = Capabilities(atomic_batches=False, flat_stats=False)
         self.queues = MongoQueues(self.db)
         self.messages = MongoMessages(self.db, self._poster)
         self.claims = MongoClaims(self.db)

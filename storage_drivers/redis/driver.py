@@ -22,15 +22,13 @@ from storage_drivers.redis.url import parse
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_TIMEOUT_MS = 3000
-
 
 class Driver(Storage):
     """Stores in Redis or Valkey. README.md says what that guarantees."""
 
-    capabilities = Capabilities(atomic_post=True, flat_stats=True)
+    capabilities = Capabilities(atomic_batches=True, flat_stats=True)
 
-    def __init__(self, url: str, timeout_ms: int = DEFAULT_TIMEOUT_MS) -> None:
+    def __init__(self, url: str, *, timeout_ms: int) -> None:
         """Prepare to use the store at `url`; nothing is connected yet.
 
         Raises: ConfigurationError.

@@ -34,7 +34,7 @@ _READERS = 2
 class Driver(Storage):
     """One SQLite file, shared by any number of server processes of one machine."""
 
-    capabilities = Capabilities(atomic_post=True, flat_stats=True)
+    capabilities = Capabilities(atomic_batches=True, flat_stats=True)
 
     def __init__(self, url: str, *, timeout_ms: int) -> None:
         """Take the URL apart; nothing is opened before `open`.

@@ -304,7 +304,7 @@ class ReferenceClaims(ClaimStore):
 class ReferenceStorage(Storage):
     """The contract in memory. Several instances may share one `World`."""
 
-    capabilities = Capabilities(atomic_post=True, flat_stats=False)
+    capabilities = Capabilities(atomic_batches=True, flat_stats=False)
 
     def __init__(self, world: World) -> None:
         self._world = world

@@ -144,7 +144,7 @@ async def test_concurrent_claims_move_each_dead_letter_once(pair: list[QueueHand
 
 
 async def test_a_purge_among_posts_takes_batches_whole(pair: list[QueueHandle]) -> None:
-    atomic = pair[0].storage.capabilities.atomic_post
+    atomic = pair[0].storage.capabilities.atomic_batches
     for _ in range(5):
         posting = asyncio.gather(*(pair[n % 2].post(*new_messages(5)) for n in range(6)))
         await pair[0].purge()

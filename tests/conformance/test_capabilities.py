@@ -19,7 +19,7 @@ BATCH = 100
 def test_every_driver_states_its_capabilities(orders: QueueHandle) -> None:
     capabilities = orders.storage.capabilities
     assert isinstance(capabilities, Capabilities)
-    assert {type(capabilities.atomic_post), type(capabilities.flat_stats)} == {bool}
+    assert {type(capabilities.atomic_batches), type(capabilities.flat_stats)} == {bool}
 
 
 async def test_health_tells_the_durability_in_words(orders: QueueHandle) -> None:
@@ -56,7 +56,7 @@ async def test_a_post_that_the_store_dies_in_is_whole_or_absent_if_the_driver_sa
     seqs = seqs_of(found)
     assert seqs == sorted(set(seqs))
     assert set(certain) <= set(seqs)
-    if harness.capabilities.atomic_post:
+    if harness.capabilities.atomic_batches:
         bodies = sorted(int(message.body) for message in found)
         assert bodies == sorted(list(range(BATCH)) * (len(found) // BATCH))
 
