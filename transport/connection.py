@@ -52,6 +52,17 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._end_head()
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Stay to answer a client that only says it has no more requests.
+
+        Uvicorn would close at once, after the request may have been carried out.
+        """
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete or cycle.more_body:
+            return False
+        cycle.keep_alive = False
+        return True
+
     def data_received(self, data: bytes) -> None:
         """Parse, then see whether this is still within the limits."""
         self._unset_keepalive_if_required()

@@ -126,3 +126,15 @@ async def test_any_number_of_wishes_to_upgrade_may_come_in_one_piece(port: int) 
 async def test_nobody_gets_a_tunnel(port: int) -> None:
     answer = await _say(port, b"CONNECT nusku:80 HTTP/1.1\r\nHost: nusku:80\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+async def test_a_client_that_has_said_everything_still_gets_its_answers(port: int) -> None:
+    for sent, answered in ((GET, 1), (GET * 3, 3), (GET[:-2], 0)):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        writer.write_eof()
+        async with asyncio.timeout(0.9):
+            answers = await reader.read()
+        assert answers.count(b"HTTP/1.1 204 ") == answered
+        writer.close()
+        await writer.wait_closed()
