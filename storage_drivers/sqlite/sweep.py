@@ -139,31 +139,41 @@ async def read_tidily(
 
 
 def sweep(transaction: Transaction, *, limit: int, now_ms: int) -> int:
-    """Tidy whatever needs it, `limit` messages and records at most; return how many."""
+    """Tidy whatever needs it, `limit` messages and records at most; return how many.
+
+    At least 1 when as many buckets were visited, for there may be more behind them: often a
+    bucket is due for messages that are gone already.
+    """
     room = Room(limit)
     room.messages -= transaction.execute(_SQL["forget_answers"], (now_ms, limit)).rowcount
-    _sweep_buckets(transaction, room, now_ms)
-    _sweep_garbage(transaction, room)
+    most_visits = max(
+        _sweep_buckets(transaction, room, now_ms), _sweep_garbage(transaction, room)
+    )
     if room:
         _shrink(transaction)
-    return limit - room.messages
+    return max(limit - room.messages, int(most_visits >= limit))
 
 
-def _sweep_buckets(transaction: Transaction, room: Room, now_ms: int) -> None:
+def _sweep_buckets(transaction: Transaction, room: Room, now_ms: int) -> int:
+    """Tidy due buckets as far as there is room; return how many were found."""
     due = transaction.execute(_SQL["due_buckets"], (now_ms, room.messages)).fetchall()
     for (bucket_id,) in due:
         if not room or not tidy(transaction, bucket_id, room, now_ms):
             break
+    return len(due)
 
 
-def _sweep_garbage(transaction: Transaction, room: Room) -> None:
-    for (bucket_id,) in transaction.execute(_SQL["garbage"], (room.messages,)).fetchall():
+def _sweep_garbage(transaction: Transaction, room: Room) -> int:
+    """Empty discarded buckets as far as there is room; return how many were found."""
+    garbage = transaction.execute(_SQL["garbage"], (room.messages,)).fetchall()
+    for (bucket_id,) in garbage:
         if not room:
             break
         contents = transaction.execute(_SQL["contents"], (bucket_id, room.messages))
         _remove(transaction, contents, room)
         if room:
             transaction.execute(_SQL["forget_bucket"], (bucket_id,))
+    return len(garbage)
 
 
 def _shrink(transaction: Transaction) -> None:

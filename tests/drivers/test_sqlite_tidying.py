@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -107,6 +108,26 @@ async def test_the_sweep_frees_what_purged_and_deleted_queues_left(path: Path) -
         while done := await queue.storage.sweep(limit=100, now_ms=queue.now_ms):
             swept.append(done)
         assert swept == [100, 100, 100]
+
+
+async def test_the_sweep_goes_on_past_queues_that_need_nothing_any_more(path: Path) -> None:
+    async with orders(path) as queue:
+        for number in range(25):
+            idle = queue.on(queue=f"idle-{number}")
+            await idle.create()
+            await idle.post()
+            await idle.pop()
+            await idle.purge()
+            await idle.post(*new_messages(1, delay_s=10))
+            await idle.delete(*await idle.listed(delayed=True))
+        await queue.post(*new_messages(3, ttl_s=60))
+        queue.clock.advance(s=61)
+        while await queue.storage.sweep(limit=10, now_ms=queue.now_ms):
+            pass
+        connection = sqlite3.connect(path)
+        assert connection.execute("SELECT count(*) FROM messages").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM garbage").fetchone() == (0,)
+        connection.close()
 
 
 async def test_an_idle_sweep_returns_free_space_but_for_a_reserve(path: Path) -> None:
