@@ -30,6 +30,7 @@ _LONG_NUMBER = re.compile(rb"\d{19}")
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+_SURROGATE = "a string holds a lone surrogate, which is no character"
 _WHERE = re.compile(r"^(?P<what>.*?) - at `\$\.?(?P<where>.*)`$")
 
 _decode_json = msgspec.json.Decoder().decode
@@ -61,6 +62,8 @@ def decode(document: Document, shape: type[T]) -> T:
     64 bits, a lone surrogate, NaN or an infinity, or (MessagePack) an extension type or a
     key that is no string.
     """
+    if not document.data:
+        raise MalformedBody("The request body is empty, but a document was expected.")
     try:
         if document.media is Media.JSON:
             _check_json(document.data)
@@ -70,7 +73,8 @@ def decode(document: Document, shape: type[T]) -> T:
     except msgspec.ValidationError as ex:
         raise MalformedBody(_explain(str(ex))) from ex
     except (msgspec.DecodeError, UnicodeDecodeError) as ex:
-        raise MalformedBody(f"Request body could not be parsed: {ex}.") from ex
+        text = _SURROGATE if _has_lone_surrogate(document) else f"{ex}"
+        raise MalformedBody(f"Request body could not be parsed: {text}.") from ex
     except RecursionError as ex:
         raise _too_deep() from ex
 
@@ -151,6 +155,18 @@ def _check_scalar(value: object) -> None:
         raise MalformedBody("MessagePack extension types are not supported.")
 
 
+def _has_lone_surrogate(document: Document) -> bool:
+    """Say whether an escaped surrogate without its partner is what spoils a JSON document.
+
+    msgspec calls the document truncated then; Python's parser lets surrogates pass.
+    """
+    try:
+        text = json.dumps(json.loads(document.data), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return False
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def _too_deep() -> MalformedBody:
     return MalformedBody(f"The document must not be nested deeper than {MAX_NESTING} levels.")
 
@@ -158,6 +174,6 @@ def _too_deep() -> MalformedBody:
 def _explain(text: str) -> str:
     """Turn a validation text of msgspec into one that starts with the field."""
     found = _WHERE.match(text)
-    if not found or not found["where"]:
+    if not found or not found["where"] or "[...]" in found["where"]:
         return f"The request body is not as expected: {text.partition(' - at ')[0]}."
     return f"{found['where']}: {found['what']}."

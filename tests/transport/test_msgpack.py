@@ -104,7 +104,7 @@ def nested(levels: int) -> bytes:
 
 # A whole document -> a word of the description.
 REFUSED: dict[str, tuple[bytes, str]] = {
-    "nothing": (b"", "parsed"),
+    "nothing": (b"", "empty"),
     "JSON": (b'{"messages": [{"body": 1}]}', "parsed"),
     "a reserved byte": (b"\xc1", "parsed"),
     "two documents": (posting(b"\x01") * 2, "parsed"),
