@@ -149,7 +149,11 @@ class Driver(Storage):
 
 
 async def _disconnect(client: AsyncIOMotorClient[Any]) -> None:
-    """Close all connections; in a thread, because the client says goodbye to the server."""
+    """Close all connections; in a thread, because the client says goodbye to the server.
+
+    The threads of the client that watch the server end when they next wake up, at most about
+    a second later.
+    """
     await asyncio.to_thread(client.close)
 
 
