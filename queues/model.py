@@ -9,10 +9,15 @@ from typing import NamedTuple
 
 
 class Media(IntEnum):
-    """How the bytes of a message body are encoded. Stored, so numbers never change."""
+    """How the bytes of a message body are encoded. Stored, so numbers never change.
+
+    `SEALED` is a body that was encrypted together with its true encoding. Only the store
+    sees it.
+    """
 
     JSON = 0
     MSGPACK = 1
+    SEALED = 2
 
 
 class DeadLetterReason(StrEnum):
@@ -36,13 +41,17 @@ class Queue:
 
 
 class NewMessage(NamedTuple):
-    """A message to be stored. `body` is kept as it is, byte for byte."""
+    """A message to be stored. `body` is kept as it is, byte for byte.
+
+    `seal` asks for encryption at rest; a driver by itself takes no notice of it.
+    """
 
     body: bytes
     media: Media
     ttl_s: int
     delay_ms: int
     client_id: str
+    seal: bool = False
 
 
 class DeadLetter(NamedTuple):
@@ -133,6 +142,57 @@ class Idempotency(NamedTuple):
     key: str
     fingerprint: str
     window_ms: int
+
+
+class CredentialKind(StrEnum):
+    """What was given out. Stored, so the words never change."""
+
+    TOKEN = "token"  # noqa: S105 (a kind, no secret)
+    SHARE = "share"
+
+
+class Credential(NamedTuple):
+    """A credential that was given out, without its secret.
+
+    `document` is opaque to drivers. `uses_left` counts down to 0; None means any number.
+    """
+
+    id: str
+    kind: CredentialKind
+    document: bytes
+    created_ms: int
+    expires_ms: int
+    uses_left: int | None
+
+
+class Revocations(NamedTuple):
+    """The ids of all revoked credentials that would not have expired yet, of all projects.
+
+    `version` is another one whenever an id was added.
+    """
+
+    version: int
+    ids: frozenset[str]
+
+
+class Usage(NamedTuple):
+    """What a project has in the store.
+
+    `messages` and `body_bytes` count what has not been removed, so also expired messages
+    that no sweep has met yet; `claimed` counts messages under a lease.
+    """
+
+    queues: int
+    messages: int
+    body_bytes: int
+    claimed: int
+
+
+class Rate(NamedTuple):
+    """A token bucket: fills by `per_s` tokens a second, holds `burst` at the most."""
+
+    per_s: float
+    burst: int
 
 
 class Refusal(StrEnum):

@@ -24,6 +24,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from queues.ledgers import CredentialStore, QuotaStore
 from queues.model import (
     Claim,
     DeadLetterPolicy,
@@ -288,12 +289,14 @@ class ClaimStore(ABC):
 
 
 class Storage(ABC):
-    """A store and the three views on it."""
+    """A store and the views on it."""
 
     capabilities: Capabilities
     queues: QueueStore
     messages: MessageStore
     claims: ClaimStore
+    credentials: CredentialStore
+    quotas: QuotaStore
 
     @abstractmethod
     async def open(self) -> None:

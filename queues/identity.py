@@ -1,0 +1,73 @@
+"""Who acts, and what their credential narrows it down to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from queues.errors import InvalidRequest
+
+#: Short names of operations that belong together; each stands for rules of the policy.
+OPERATIONS: dict[str, frozenset[str]] = {
+    "post": frozenset({"messages:create"}),
+    "list": frozenset({"queues:get_all", "messages:get_all", "messages:get"}),
+    "claim": frozenset({"claims:create", "claims:get", "claims:update", "claims:delete"}),
+    "delete": frozenset({"messages:delete", "messages:delete_all"}),
+    "stats": frozenset({"queues:get", "queues:stats"}),
+    "manage": frozenset(
+        {"queues:create", "queues:get", "queues:update", "queues:delete", "queues:purge"}
+    ),
+    "share": frozenset({"queues:share"}),
+}
+
+
+class Grant(NamedTuple):
+    """What a credential allows at the most, whatever the roles of its maker.
+
+    `rules` are names of policy rules, `queues` patterns in which `*` stands for any
+    characters. With `client_id` the bearer acts under that client id alone. `lineage` are
+    the ids of the credentials that this one was made from, its own last; when one of them
+    is revoked, so is this.
+    """
+
+    lineage: tuple[str, ...]
+    rules: frozenset[str]
+    queues: tuple[str, ...]
+    client_id: str | None = None
+
+    def allows(self, rule: str, queue: str | None) -> bool:
+        """Say whether the rule may be used, on `queue` if it concerns one."""
+        return rule in self.rules and (queue is None or self.covers(queue))
+
+    def covers(self, queue: str) -> bool:
+        """Say whether the grant is for this queue at all."""
+        return any(fnmatchcase(queue, pattern) for pattern in self.queues)
+
+
+class Identity(NamedTuple):
+    """Who acts: a user with roles in a project, maybe narrowed by a grant.
+
+    `roles` are in lower case.
+    """
+
+    project: str
+    user: str | None = None
+    roles: frozenset[str] = frozenset()
+    grant: Grant | None = None
+
+
+def rules_of(operations: Iterable[str]) -> frozenset[str]:
+    """Return the policy rules that short names and names of rules stand for.
+
+    Raises: InvalidRequest naming what is neither.
+    """
+    known = frozenset().union(*OPERATIONS.values())
+    rules: set[str] = set()
+    for name in operations:
+        if name not in OPERATIONS and name not in known:
+            raise InvalidRequest(
+                f"operations: '{name}' is none of {', '.join(sorted(OPERATIONS))}."
+            )
+        rules |= OPERATIONS.get(name, frozenset({name}))
+    return frozenset(rules)
