@@ -1,0 +1,1 @@
+"""Who sends a request: one module for each way of proving it."""
