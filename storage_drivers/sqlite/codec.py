@@ -74,7 +74,7 @@ def to_message(row: Row, now_ms: int) -> Message:
 
 def new_row(seq: int, bucket_id: int, message: NewMessage, now_ms: int) -> Row:
     """Return the arguments of `messages.insert`."""
-    body, media, ttl_s, delay_ms, client_id = message
+    body, media, ttl_s, delay_ms, client_id, _ = message
     return (
         seq,
         bucket_id,
