@@ -8,11 +8,11 @@ import falcon.asgi
 
 from queues.config import Settings
 from queues.operations import Operations
-from transport import errors
+from transport import bodies, errors
 from transport.headers import HeaderReader
 from transport.items import PREFIX
 from transport.middleware import Lifespan, RequestContext, RequestId
-from transport.requests import HUNG_UP, RequestReader
+from transport.requests import RequestReader
 from transport.resources.claims import ClaimCollection, ClaimItem
 from transport.resources.health import HealthReport, Ping
 from transport.resources.messages import MessageCollection, MessageItem
@@ -27,42 +27,15 @@ from transport.responses import ResponseWriter
 
 
 class PromptApp(falcon.asgi.App[Any, Any]):
-    """A Falcon application that looks at a request as soon as its head is there.
-
-    Falcon by itself first waits for a piece of the body, however long that takes. Here it is
-    told that the body is still to come, so that a request is refused by its headers alone, and
-    whoever reads the body says how long to wait.
-    """
+    """A Falcon application that looks at a request as soon as its head is there."""
 
     async def __call__(  # type: ignore[override] # as in the base class
         self, scope: Any, receive: Any, send: Any
     ) -> None:
         """Serve one request, or the lifespan."""
         if scope["type"] == "http":
-            receive = _Receive(scope, receive)
+            receive = bodies.hold_back(scope, receive)
         await super().__call__(scope, receive, send)
-
-
-class _Receive:
-    """What the server receives, after an empty piece of a body that nobody has to wait for.
-
-    Leaves `HUNG_UP` in the scope when the client goes away: Falcon would take what came
-    until then for the whole body.
-    """
-
-    def __init__(self, scope: Any, receive: Any) -> None:
-        self._scope = scope
-        self._receive = receive
-        self._begun = False
-
-    async def __call__(self) -> Any:
-        if not self._begun:
-            self._begun = True
-            return {"type": "http.request", "body": b"", "more_body": True}
-        event = await self._receive()
-        if event["type"] == "http.disconnect":
-            self._scope[HUNG_UP] = True
-        return event
 
 
 def create_app(

@@ -8,6 +8,8 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from transport.bodies import ARRIVED
+
 #: Request line and headers together may be this large.
 MAX_HEAD_BYTES = 65_536
 
@@ -120,9 +122,10 @@ class Connection(HttpToolsProtocol):
             raise ValueError("no proxy")
 
     def on_message_complete(self) -> None:
-        """Note that what follows in the same piece belongs to another request."""
+        """Note that the request is here, and what follows in the same piece is another one."""
         self._shared_piece = True
         if not self.parser.should_upgrade():
+            self.scope[ARRIVED] = True  # type: ignore[literal-required]
             super().on_message_complete()
 
     def _continue_head(self, received_bytes: int) -> None:

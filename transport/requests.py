@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -12,17 +11,15 @@ import msgspec
 
 from queues import patch
 from queues.config import Settings
-from queues.errors import InvalidRequest, MalformedBody
+from queues.errors import InvalidRequest
 from queues.limits import DEFAULT_PAGE
 from queues.operations.messages import Draft, MessageQuery
 from queues.operations.queues import QueueQuery
 from transport import media
+from transport.bodies import BodyReader
 from transport.media import Document
 
 PATCH_MEDIA_TYPE = "application/openstack-messaging-v2.0-json-patch"
-
-#: Key in the ASGI scope of a request whose client went away before it had sent everything.
-HUNG_UP = "nusku.hung_up"
 
 _QUEUE_PARAMETERS = ("marker", "limit", "detailed", "name", "with_count")
 _RESOURCE_TYPES = ("messages", "subscriptions")
@@ -69,6 +66,7 @@ class RequestReader:
     def __init__(self, settings: Settings) -> None:
         """Take the caps from `settings`."""
         self._settings = settings
+        self._bodies = BodyReader(settings.body_timeout_s)
 
     # -- parameters ------------------------------------------------------------------------
 
@@ -177,27 +175,8 @@ class RequestReader:
         return Lease(lease.ttl, lease.grace)
 
     async def _document(self, req: falcon.asgi.Request, cap_bytes: int) -> Document:
-        """Read the body, chunked or not, but never more than the cap.
-
-        Raises: InvalidRequest for a larger body, before it is read; MalformedBody for one
-        that stops early or does not arrive in time.
-        """
-        if (req.content_length or 0) > cap_bytes:
-            raise _too_large(req, cap_bytes)
-        data = await self._read(req, cap_bytes)
-        if len(data) > cap_bytes:
-            raise _too_large(req, cap_bytes)
-        if req.scope.get(HUNG_UP):
-            raise MalformedBody("The body ended early.")
+        data = await self._bodies.read(req, cap_bytes)
         return Document(data, media.named(req.content_type))
-
-    async def _read(self, req: falcon.asgi.Request, cap_bytes: int) -> bytes:
-        try:
-            async with asyncio.timeout(self._settings.body_timeout_s):
-                return await req.stream.read(cap_bytes + 1)
-        except TimeoutError as ex:
-            req.context.close = True
-            raise MalformedBody("The body did not arrive in time.") from ex
 
 
 def detailed(req: falcon.asgi.Request) -> bool:
@@ -226,9 +205,3 @@ def _textual(metadata: dict[str, Any]) -> dict[str, Any]:
     """Return metadata as JSON carries it: MessagePack binary becomes base64 text."""
     plain: dict[str, Any] = msgspec.to_builtins(metadata)
     return plain
-
-
-def _too_large(req: falcon.asgi.Request, cap_bytes: int) -> InvalidRequest:
-    # The rest of the body is not read: the connection ends with the answer.
-    req.context.close = True
-    return InvalidRequest(f"The request body must not exceed {cap_bytes} bytes.")

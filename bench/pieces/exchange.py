@@ -8,6 +8,7 @@ import falcon.asgi
 from falcon import testing
 
 from queues.model import Media
+from transport import bodies
 from transport.headers import Caller
 
 HEADERS = {
@@ -25,7 +26,8 @@ def scope(method: str, path: str, query: str = "", body: bytes = b"") -> dict[st
         path=path, query_string=query, method=method, headers=headers
     )
     # Falcon gives iterators, which serve one request only.
-    return {**made, "headers": [tuple(pair) for pair in made["headers"]]}
+    pairs = [tuple(pair) for pair in made["headers"]]
+    return {**made, "headers": pairs, bodies.ARRIVED: True}
 
 
 def request(method: str, path: str, query: str = "", body: bytes = b"") -> falcon.asgi.Request:
@@ -34,7 +36,8 @@ def request(method: str, path: str, query: str = "", body: bytes = b"") -> falco
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    made = falcon.asgi.Request(scope(method, path, query, body), receive)
+    received = scope(method, path, query, body)
+    made = falcon.asgi.Request(received, bodies.hold_back(received, receive))
     made.context.media = Media.JSON
     made.context.caller = Caller("bench", HEADERS["Client-ID"])
     made.context.detailed = False

@@ -11,6 +11,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from transport import connection
+from transport.bodies import ARRIVED
 from transport.connection import Connection
 
 GET = b"GET / HTTP/1.1\r\nHost: nusku\r\n\r\n"
@@ -19,7 +20,8 @@ LIMIT_S = 0.3
 
 
 async def _app(scope: Any, receive: Any, send: Any) -> None:
-    await send({"type": "http.response.start", "status": 204, "headers": []})
+    headers = [(b"arrived", str(ARRIVED in scope).encode())]
+    await send({"type": "http.response.start", "status": 204, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
 
 
@@ -138,3 +140,17 @@ async def test_a_client_that_has_said_everything_still_gets_its_answers(port: in
         assert answers.count(b"HTTP/1.1 204 ") == answered
         writer.close()
         await writer.wait_closed()
+
+
+async def test_a_body_has_arrived_when_all_of_it_is_here_and_not_before(port: int) -> None:
+    head = GET[:-2].replace(b"GET", b"POST") + b"Content-Length: 2\r\n\r\n"
+    chunked = GET[:-2].replace(b"GET", b"POST") + b"Transfer-Encoding: chunked\r\n\r\n"
+    for pieces, arrived in (
+        ((GET + head + b"{}" + chunked + b"2\r\n{}\r\n0\r\n\r\n" + LAST,), [1, 1, 1, 1]),
+        ((GET + head, b"{}" + LAST), [1, 0, 1]),
+        ((GET + head + b"{", b"}" + LAST), [1, 0, 1]),
+        ((GET + chunked + b"2\r\n{}\r\n", b"0\r\n\r\n" + LAST), [1, 0, 1]),
+    ):
+        answers = await _say(port, *pieces, pause_s=0.1)
+        said = [line[9:] for line in answers.split(b"\r\n") if line.startswith(b"arrived: ")]
+        assert said == [str(bool(one)).encode() for one in arrived], pieces
