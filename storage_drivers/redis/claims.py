@@ -18,14 +18,14 @@ logger = logging.getLogger(__name__)
 _CLAIM = Script(
     "claim_messages",
     keys="meta messages ready held leased delayed expires moving claim idempotency",
-    args="now_ms queue_version fingerprint window_ms claim_id limit lease_ms grace_ms "
+    args="now_ms queue_version claim_id limit lease_ms grace_ms fingerprint window_ms "
     "max_claims max_moves queue target target_version target_ttl_s",
 )
 _GET = Script("get_claim", keys="messages claim", args="now_ms claim_id")
 _RENEW = Script(
     "renew_claim",
     keys="meta messages ready held leased expires claim idempotency",
-    args="now_ms fingerprint window_ms claim_id lease_ms grace_ms",
+    args="now_ms claim_id lease_ms grace_ms fingerprint window_ms",
 )
 _RELEASE = Script(
     "release_claim", keys="messages ready held leased claim", args="now_ms claim_id"
@@ -59,7 +59,7 @@ class RedisClaimStore(ClaimStore):
         answer = await self._executor.run(
             _CLAIM,
             place,
-            {**keys, "claim": place.claim(claim_id)},
+            {"claim": place.claim(claim_id), **keys},
             now_ms=now_ms,
             queue_version=queue_version,
             claim_id=claim_id,
@@ -113,7 +113,7 @@ class RedisClaimStore(ClaimStore):
         await self._executor.run(
             _RENEW,
             place,
-            {**keys, "claim": place.claim(claim_id)},
+            {"claim": place.claim(claim_id), **keys},
             now_ms=now_ms,
             claim_id=claim_id,
             lease_ms=lease_ms,

@@ -1,8 +1,7 @@
 """A Redis Cluster: which master has which slot, and what to do when that changes.
 
 NOTE: redis-py's cluster client repeats commands after a lost connection, which could write
-twice, and pipelines neither across requests nor in bounded time; so only its connections
-are used here.
+twice, and pipelines neither across requests nor in bounded time; so it is not used here.
 """
 
 from __future__ import annotations
@@ -11,14 +10,14 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AskError, MovedError, TryAgainError
 
 from queues.errors import StorageUnavailable
-from storage_drivers.redis.connection import ask, connect, first_answer
+from storage_drivers.redis.connection import connect, first_answer
 from storage_drivers.redis.errors import in_time
-from storage_drivers.redis.pipeline import Pipeline, Reply
+from storage_drivers.redis.pipeline import Pipeline
 from storage_drivers.redis.url import Address, Target
+from storage_drivers.redis.wire import Reply, Wire
 
 SLOTS = 16384
 
@@ -79,7 +78,7 @@ class Cluster:
     def _pipeline(self, address: Address) -> Pipeline:
         if address not in self._pipelines:
 
-            async def open_connection() -> AbstractConnection:
+            async def open_connection() -> Wire:
                 return await connect(self._target, address, self._timeout_s)
 
             self._pipelines[address] = Pipeline(open_connection, self._timeout_s)
@@ -95,11 +94,11 @@ class Cluster:
             self._is_map_stale = False
 
     async def _read_map(self, server: Address) -> list[Address | None]:
-        connection = await connect(self._target, server, self._timeout_s)
+        wire = await connect(self._target, server, self._timeout_s)
         try:
-            ranges: list[Any] = await ask(connection, b"CLUSTER", b"SLOTS")
+            ranges: list[Any] = await wire.ask(b"CLUSTER", b"SLOTS")
         finally:
-            await connection.disconnect(nowait=True)
+            wire.close()
         masters: list[Address | None] = [None] * SLOTS
         for first, last, (host, port, *_), *_ in ranges:
             # A server that does not know its own name leaves it out.

@@ -3,57 +3,47 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
-from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from queues.errors import StorageUnavailable
 from storage_drivers.redis.errors import unavailable
-from storage_drivers.redis.scripts import command
 from storage_drivers.redis.url import Address, Target
+from storage_drivers.redis.wire import Wire
 
 Found = TypeVar("Found")
 
 
 async def connect(
     target: Target, address: Address, timeout_s: float, *, login: bool = True, db: int = 0
-) -> AbstractConnection:
-    """Open a connection to one server.
-
-    NOTE: it never repeats anything by itself, since a repeated write may be a second write;
-    and it bounds only connecting, since the caller bounds the whole exchange.
-    """
-    kind = SSLConnection if target.tls else Connection
-    connection = kind(
-        host=address[0],
-        port=address[1],
-        db=db,
-        username=target.username if login else None,
-        password=target.password if login else None,
-        socket_connect_timeout=timeout_s,
-        socket_timeout=None,
-        socket_keepalive=True,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,
-    )
+) -> Wire:
+    """Open a connection to one server and log in."""
+    # SECURITY: verifies the certificate and the name of the server.
+    context = ssl.create_default_context() if target.tls else None
+    async with asyncio.timeout(timeout_s):
+        transport, wire = await asyncio.get_running_loop().create_connection(
+            lambda: Wire(timeout_s), *address, ssl=context
+        )
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     try:
-        await connection.connect()  # type: ignore[no-untyped-call]
+        if login and (target.username or target.password):
+            await wire.ask(b"AUTH", *_credentials(target))
+        if db:
+            await wire.ask(b"SELECT", b"%d" % db)
     except BaseException:
-        await connection.disconnect(nowait=True)
+        wire.close()
         raise
-    return connection
+    return wire
 
 
-async def ask(connection: AbstractConnection, *parts: bytes) -> list[bytes]:
-    """Send one command and return its reply, a list."""
-    await connection.send_packed_command(command(*parts), check_health=False)
-    reply: list[bytes] = await connection.read_response(disable_decoding=True)
-    return reply
+def _credentials(target: Target) -> list[bytes]:
+    name = [target.username.encode()] if target.username else []
+    return [*name, (target.password or "").encode()]
 
 
 async def first_answer(
@@ -73,7 +63,7 @@ async def first_answer(
         for next_done in asyncio.as_completed(tasks):
             try:
                 return await next_done
-            except (RedisError, OSError) as ex:
+            except (RedisError, OSError, StorageUnavailable) as ex:
                 failure = ex
     finally:
         for task in tasks:
@@ -82,7 +72,7 @@ async def first_answer(
     raise unavailable(failure) from failure
 
 
-async def connect_to_master(target: Target, timeout_s: float) -> AbstractConnection:
+async def connect_to_master(target: Target, timeout_s: float) -> Wire:
     """Open a connection to the server that Sentinels call the master and that agrees.
 
     Source: the guidelines for clients with support for Sentinel, redis.io.
@@ -92,16 +82,16 @@ async def connect_to_master(target: Target, timeout_s: float) -> AbstractConnect
         return await _ask_sentinel(target, sentinel, timeout_s)
 
     address = await first_answer(target.addresses, question)
-    connection = await connect(target, address, timeout_s, db=target.db)
+    wire = await connect(target, address, timeout_s, db=target.db)
     is_master = False
     try:
-        is_master = (await ask(connection, b"ROLE"))[0] == b"master"
+        is_master = (await wire.ask(b"ROLE"))[0] == b"master"
     finally:
         if not is_master:
-            await connection.disconnect(nowait=True)
+            wire.close()
     if not is_master:
         raise StorageUnavailable("The server that Redis Sentinel names is not a master yet")
-    return connection
+    return wire
 
 
 async def _ask_sentinel(target: Target, sentinel: Address, timeout_s: float) -> Address:
@@ -115,12 +105,12 @@ async def _ask_sentinel(target: Target, sentinel: Address, timeout_s: float) -> 
 async def _master_address(
     target: Target, sentinel: Address, timeout_s: float, *, login: bool
 ) -> Address:
-    connection = await connect(target, sentinel, timeout_s, login=login)
+    wire = await connect(target, sentinel, timeout_s, login=login)
     try:
         name = target.master_name.encode()
-        found = await ask(connection, b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", name)
+        found = await wire.ask(b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", name)
     finally:
-        await connection.disconnect(nowait=True)
+        wire.close()
     if not found:
         raise RedisConnectionError("Sentinel knows no master of this name")
     return found[0].decode(), int(found[1])

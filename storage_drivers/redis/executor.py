@@ -11,9 +11,9 @@ from queues.errors import ClaimLost, IdempotencyKeyReused, QueueChanged
 from queues.model import Idempotency
 from storage_drivers.redis.errors import Answer, in_time, unavailable
 from storage_drivers.redis.layout import Layout, Place, QueuePlace
-from storage_drivers.redis.pipeline import Reply
 from storage_drivers.redis.scripts import Argument, Script, command
 from storage_drivers.redis.servers import Servers
+from storage_drivers.redis.wire import Reply
 
 _ERRORS = {
     Answer.QUEUE_CHANGED: QueueChanged,
@@ -46,13 +46,16 @@ class Executor:
         Raises: StorageUnavailable; QueueChanged, IdempotencyKeyReused and ClaimLost when
         the script answers so.
         """
-        packed = script.run({**place.keys, **keys} if keys else place.keys, args, rest)
-        reply = await self._send(place, packed)
+        packed = script.run(place, keys, args, rest)
+        try:
+            reply = await self.servers.execute(place.slot, packed)
+        except RedisError as ex:
+            raise unavailable(ex) from ex
         if reply == Answer.AGAIN:
             async with in_time(self.timeout_s):
                 while reply == Answer.AGAIN:
                     reply = await self._send(place, packed)
-        if isinstance(reply, int) and reply in _ERRORS:
+        if type(reply) is int and reply in _ERRORS:
             raise _ERRORS[Answer(reply)]
         return reply
 

@@ -63,12 +63,14 @@ def sequence_key(seq: int) -> bytes:
 class Place:
     """Keys of one slot: their names by what they hold, and the number of the slot."""
 
-    __slots__ = ("keys", "prefix", "slot")
+    __slots__ = ("heads", "keys", "prefix", "slot")
 
     def __init__(self, prefix: str, names: tuple[str, ...]) -> None:
         self.prefix = prefix.encode()
         self.slot = key_slot(self.prefix)
         self.keys = {name: self.prefix + name.encode() for name in names}
+        #: How the command of a script begins here: see `Script.run`.
+        self.heads: dict[str, tuple[bytes | int, ...]] = {}
 
 
 class QueuePlace(Place):

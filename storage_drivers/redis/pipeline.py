@@ -1,33 +1,22 @@
 """Sends the commands of all requests that one turn of the event loop issued in one write.
 
-PERF: one write and one wake-up serve many requests; while all connections are busy, what
-comes meanwhile forms the next batch, so batches grow with the load.
+PERF: one write and one wake-up serve many requests, and nothing waits for an earlier reply.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import Awaitable, Callable
 
-from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from queues.errors import StorageUnavailable
 from storage_drivers.redis.errors import unavailable
-from storage_drivers.redis.scripts import Script, command
+from storage_drivers.redis.scripts import command
+from storage_drivers.redis.wire import Call, Reply, Wire
 
-Reply = Any
-Connect = Callable[[], Awaitable[AbstractConnection]]
-
-#: Batches on the way at the same time, each on a connection of its own.
-CONNECTIONS = 4
-
-#: A batch is no longer than this, so that a burst spreads over the connections.
-COMMANDS_PER_BATCH = 500
+Connect = Callable[[], Awaitable[Wire]]
 
 #: A connection that was idle for longer is looked at before it is used: no server restarts
 #: in less, and under load, when a look would cost, no connection is idle for so long.
@@ -36,33 +25,15 @@ IDLE_S = 0.02
 _ASKING = command(b"ASKING")
 
 
-@dataclass(slots=True)
-class _Call:
-    """A command on its way; the last of its `replies` is the answer."""
-
-    packed: bytes
-    replies: int
-    future: asyncio.Future[Reply]
-    since_s: float
-
-    def answer(self, reply: Reply) -> None:
-        if not self.future.done():
-            self.future.set_result(reply)
-
-    def fail(self, error: Exception) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
-
-
 class Pipeline:
-    """Batches commands to one server over a few connections, in bounded time."""
+    """Batches commands to one server over one connection, in bounded time."""
 
     def __init__(self, connect: Connect, timeout_s: float) -> None:
         self._connect = connect
         self._timeout_s = timeout_s
-        self._waiting: deque[_Call] = deque()
-        self._idle: list[tuple[AbstractConnection, float]] = []
-        self._running: set[asyncio.Task[None]] = set()
+        self._waiting: list[Call] = []
+        self._wire: Wire | None = None
+        self._connecting: asyncio.Task[None] | None = None
         self._is_flush_due = False
         self._is_closed = False
 
@@ -77,142 +48,72 @@ class Pipeline:
             raise StorageUnavailable("This connection to Redis was closed")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Reply] = loop.create_future()
+        since_s = loop.time()
         if asking:
-            packed = _ASKING + packed
-        self._waiting.append(_Call(packed, 1 + asking, future, loop.time()))
+            self._waiting.append((_ASKING, since_s, None))
+        self._waiting.append((packed, since_s, future))
         if not self._is_flush_due:
             self._is_flush_due = True
             loop.call_soon(self._flush)
         return future
 
     def _flush(self) -> None:
+        wire = self._wire
+        if wire is not None and wire.is_open and wire.is_idle:
+            loop = asyncio.get_running_loop()
+            if loop.time() - wire.idle_since_s > IDLE_S:
+                # NOTE: one turn later, so that a close which the event loop has not heard of
+                # yet is heard of before a command is lost to it.
+                wire.idle_since_s = loop.time()
+                loop.call_soon(self._flush)
+                return
         self._is_flush_due = False
-        while self._waiting and len(self._running) < CONNECTIONS:
-            count = min(len(self._waiting), COMMANDS_PER_BATCH)
-            batch = [self._waiting.popleft() for _ in range(count)]
-            task = asyncio.get_running_loop().create_task(self._run(batch))
-            self._running.add(task)
-            task.add_done_callback(self._finished)
+        self._send()
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        self._flush()
+    def _send(self) -> None:
+        live = [call for call in self._waiting if call[2] is None or not call[2].cancelled()]
+        if self._wire is None or not self._wire.is_open:
+            if live and self._connecting is None:
+                self._connecting = asyncio.get_running_loop().create_task(self._open())
+        elif live:
+            self._waiting = []
+            self._wire.send(live)
 
-    async def _run(self, batch: list[_Call]) -> None:
-        live = [call for call in batch if not call.future.cancelled()]
-        if not live:
-            return
+    async def _open(self) -> None:
+        """Connect, and send what came meanwhile, or fail it."""
+        failure: Exception = StorageUnavailable("The connection to Redis was closed")
         try:
-            async with asyncio.timeout_at(live[0].since_s + self._timeout_s):
-                await self._exchange(await self._connection(), live)
+            async with asyncio.timeout_at(self._waiting[0][1] + self._timeout_s):
+                self._wire = await self._connect()
         except (RedisError, OSError, StorageUnavailable) as ex:
-            for call in live:
+            failure = ex
+        finally:
+            self._connecting = None
+            if self._wire is not None and self._wire.is_open:
+                self._send()
+            else:
+                self._fail_waiting(failure)
+
+    def _fail_waiting(self, ex: Exception) -> None:
+        """Fail what was not sent: nobody may wait for ever."""
+        waiting, self._waiting = self._waiting, []
+        for *_, future in waiting:
+            if future is not None and not future.done():
                 error = unavailable(ex)
                 error.__cause__ = ex
-                call.fail(error)
-        finally:
-            # Nobody may wait for ever, whatever ended this task.
-            for call in live:
-                call.fail(StorageUnavailable("The connection to Redis was closed"))
-
-    async def _connection(self) -> AbstractConnection:
-        """Return a connection that is open as far as we know."""
-        while self._idle:
-            connection, since_s = self._idle.pop()
-            if asyncio.get_running_loop().time() - since_s < IDLE_S:
-                return connection
-            is_sound = False
-            try:
-                is_sound = not await _is_stale(connection)
-            finally:
-                if not is_sound:
-                    await connection.disconnect(nowait=True)
-            if is_sound:
-                return connection
-        return await self._connect()
-
-    async def _exchange(self, connection: AbstractConnection, batch: list[_Call]) -> None:
-        """Send the calls and hand out the replies; keep the connection if it is sound."""
-        is_sound = False
-        try:
-            unknown, is_demoted = await _round_trip(connection, batch)
-            if unknown:
-                await _load_scripts(connection)
-                unknown, _ = await _round_trip(connection, unknown)
-            for call in unknown:
-                call.fail(StorageUnavailable("Redis does not keep scripts"))
-            is_sound = not is_demoted
-        finally:
-            if is_sound:
-                self._idle.append((connection, asyncio.get_running_loop().time()))
-            else:
-                await connection.disconnect(nowait=True)
-                await self._drop_idle()
+                future.set_exception(error)
 
     async def close(self) -> None:
-        """Let running calls finish, each within its time, then close the connections."""
+        """Let running calls finish, each within its time, then close the connection."""
         self._is_closed = True
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(2 * self._timeout_s):
-                while self._running or self._waiting:
-                    await asyncio.wait(self._running) if self._running else await _turn()
-        for task in self._running:
-            task.cancel()
-        while self._idle:
-            connection, _ = self._idle.pop()
-            await connection.disconnect()
-
-    async def _drop_idle(self) -> None:
-        """Close connections that nobody uses: after one failed, they are of no use either."""
-        while self._idle:
-            connection, _ = self._idle.pop()
-            await connection.disconnect(nowait=True)
-
-
-async def _turn() -> None:
-    """Wait for one turn of the event loop."""
-    await asyncio.sleep(0)
-
-
-async def _is_stale(connection: AbstractConnection) -> bool:
-    """Say whether an idle connection was closed, or has data that nobody asked for."""
-    # NOTE: so that a close which the event loop has not heard of yet is heard of now.
-    await _turn()
-    # redis-py 8.0 gave it a new name and warns of the old one.
-    can_read = getattr(connection, "can_read", None) or connection.can_read_destructive
-    try:
-        return bool(await can_read())
-    except (RedisError, OSError):
-        return True
-
-
-async def _round_trip(
-    connection: AbstractConnection, batch: Iterable[_Call]
-) -> tuple[list[_Call], bool]:
-    """Return the calls whose script the server does not know, and whether it is a replica.
-
-    The others have their reply. A script that is unknown was not run.
-    """
-    unknown, is_replica = [], False
-    await connection.send_packed_command(
-        b"".join([call.packed for call in batch]), check_health=False
-    )
-    for call in batch:
-        try:
-            for _ in range(call.replies):
-                reply = await connection.read_response(disable_decoding=True)
-        except NoScriptError:
-            unknown.append(call)
-        except ResponseError as ex:
-            is_replica |= isinstance(ex, ReadOnlyError)
-            call.fail(ex)
-        else:
-            call.answer(reply)
-    return unknown, is_replica
-
-
-async def _load_scripts(connection: AbstractConnection) -> None:
-    loads = [script.load() for script in Script.loaded]
-    await connection.send_packed_command(b"".join(loads), check_health=False)
-    for _ in loads:
-        cast(bytes, await connection.read_response(disable_decoding=True))
+        running = [future for *_, future in self._waiting if future is not None]
+        if self._wire is not None:
+            running += self._wire.waiting()
+        if running:
+            await asyncio.wait(running, timeout=2 * self._timeout_s)
+        if self._connecting is not None:
+            self._connecting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._connecting
+        if self._wire is not None:
+            self._wire.close()

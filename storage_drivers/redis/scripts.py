@@ -19,8 +19,10 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import ClassVar
 
+from hiredis import pack_command
+
 from storage_drivers.redis.errors import Answer, RefusalCode
-from storage_drivers.redis.layout import encode
+from storage_drivers.redis.layout import Place, encode
 
 Argument = bytes | str | int
 
@@ -83,17 +85,11 @@ def _assemble(name: str, keys: list[str], args: list[str]) -> bytes:
     return "\n".join(parts).encode()
 
 
-def command(*parts: bytes) -> bytes:
+def command(*parts: bytes | int) -> bytes:
     """Return a command in the form in which it is sent."""
-    packed = [b"*%d\r\n" % len(parts)]
-    packed += [b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]
-    return b"".join(packed)
-
-
-def _bytes(value: Argument) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    return b"%d" % value if isinstance(value, int) else encode(value)
+    # The stub of hiredis means a tuple of any length.
+    packed: bytes = pack_command(parts)  # type: ignore[arg-type]
+    return packed
 
 
 class Script:
@@ -109,16 +105,16 @@ class Script:
         source = _read(f"{name}.lua")
         declared = _field(source, "args", name)
         self.name = name
-        self._keys = _field(source, "keys", name)
-        self._args = [arg.partition(":")[0] for arg in declared]
-        if self._keys != keys.split() or self._args != args.split():
+        self._keys = tuple(_field(source, "keys", name))
+        self._args = tuple(arg.partition(":")[0] for arg in declared)
+        if self._keys != tuple(keys.split()) or self._args != tuple(args.split()):
             raise ScriptError(f"{name}: its header and its use in Python do not agree")
         self._takes_rest = bool(declared) and declared[-1].endswith("...")
         if self._takes_rest:
-            self._args.pop()
-        self.source = _assemble(name, self._keys, declared)
+            self._args = self._args[:-1]
+        self.source = _assemble(name, list(self._keys), declared)
         self._sha = sha1(self.source, usedforsecurity=False).hexdigest().encode()
-        self._head = (b"EVALSHA", self._sha, b"%d" % len(self._keys))
+        self._head = (b"EVALSHA", self._sha, len(self._keys))
         Script.loaded.append(self)
 
     def load(self) -> bytes:
@@ -127,20 +123,27 @@ class Script:
 
     def run(
         self,
+        place: Place,
         keys: Mapping[str, bytes],
         args: Mapping[str, Argument],
         rest: Collection[bytes] = (),
     ) -> bytes:
         """Return the command that runs the script.
 
-        Raises: KeyError when a key or an argument is missing, ScriptError when there is one
-        too many.
+        `keys` are those that are not the same for all calls in this place. They come last in
+        the header; both `keys` and `args` are given in its order.
+
+        Raises: KeyError when a key is missing, ScriptError when the arguments are not those
+        of the header.
         """
-        if len(args) != len(self._args) or (rest and not self._takes_rest):
+        # PERF: what is the same for all calls is looked up as one; the parser packs numbers.
+        head = place.heads.get(self.name)
+        if head is None:
+            fixed = [place.keys[name] for name in self._keys if name not in keys]
+            head = place.heads[self.name] = (*self._head, *fixed)
+        if tuple(args) != self._args or (rest and not self._takes_rest):
             raise ScriptError(f"{self.name}: takes {self._args}, got {list(args)}")
-        return command(
-            *self._head,
-            *[keys[name] for name in self._keys],
-            *[_bytes(args[name]) for name in self._args],
-            *rest,
-        )
+        if len(head) + len(keys) != len(self._head) + len(self._keys):
+            raise ScriptError(f"{self.name}: takes the keys {self._keys}, got {list(keys)}")
+        values = [encode(v) if isinstance(v, str) else v for v in args.values()]
+        return command(*head, *keys.values(), *values, *rest)

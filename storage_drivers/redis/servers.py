@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Protocol
 
-from redis.asyncio.connection import AbstractConnection
-
 from storage_drivers.redis.cluster import Cluster
 from storage_drivers.redis.connection import connect, connect_to_master
-from storage_drivers.redis.pipeline import Pipeline, Reply
+from storage_drivers.redis.pipeline import Pipeline
 from storage_drivers.redis.url import Kind, Target
+from storage_drivers.redis.wire import Reply, Wire
 
 
 class Servers(Protocol):
@@ -31,7 +30,7 @@ class SingleServer:
     """A standalone server, or the master of a Sentinel group."""
 
     def __init__(self, target: Target, timeout_s: float) -> None:
-        async def open_connection() -> AbstractConnection:
+        async def open_connection() -> Wire:
             if target.kind is Kind.SENTINEL:
                 return await connect_to_master(target, timeout_s)
             return await connect(target, target.addresses[0], timeout_s, db=target.db)

@@ -6,7 +6,8 @@ from importlib.resources import files
 import pytest
 
 from storage_drivers.redis import scripts
-from storage_drivers.redis.scripts import Script, ScriptError
+from storage_drivers.redis.layout import Layout
+from storage_drivers.redis.scripts import Argument, Script, ScriptError
 
 FOLDER = files("storage_drivers.redis") / "scripts"
 SCRIPTS = {
@@ -101,13 +102,26 @@ def test_an_argument_without_a_type_fails_at_start() -> None:
 
 def test_a_script_takes_no_argument_too_many_and_none_too_few() -> None:
     pop = next(script for script in Script.loaded if script.name == "pop_messages")
-    keys = dict.fromkeys(["messages", "ready", "held", "leased", "delayed", "expires"], b"k")
-    assert b"EVALSHA" in pop.run(keys, {"now_ms": 1, "limit": 1})
+    place = Layout("test").queue("alpha", "orders")
+    assert b"EVALSHA" in pop.run(place, {}, {"now_ms": 1, "limit": 1})
+    for args in (
+        {"now_ms": 1},
+        {"limit": 1, "now_ms": 1},
+        {"now_ms": 1, "limit": 1, "more": 1},
+    ):
+        with pytest.raises(ScriptError):
+            pop.run(place, {}, args)
     with pytest.raises(ScriptError):
-        pop.run(keys, {"now_ms": 1, "limit": 1, "more": 1})
-    with pytest.raises(ScriptError):
-        pop.run(keys, {"now_ms": 1, "limit": 1}, [b"rest"])
+        pop.run(place, {}, {"now_ms": 1, "limit": 1}, [b"rest"])
+
+
+def test_a_script_takes_no_key_too_many_and_none_too_few() -> None:
+    get = next(script for script in Script.loaded if script.name == "get_claim")
+    args: dict[str, Argument] = {"now_ms": 1, "claim_id": "c"}
     with pytest.raises(KeyError):
-        pop.run(keys, {"now_ms": 1, "amount": 1})
-    with pytest.raises(KeyError):
-        pop.run({"messages": b"k"}, {"now_ms": 1, "limit": 1})
+        get.run(Layout("test").queue("alpha", "orders"), {}, args)
+    place = Layout("test").queue("alpha", "orders")
+    assert b"EVALSHA" in get.run(place, {"claim": b"k"}, args)
+    for keys in ({}, {"claim": b"k", "more": b"k"}):
+        with pytest.raises(ScriptError):
+            get.run(place, keys, args)

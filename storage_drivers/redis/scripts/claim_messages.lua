@@ -3,7 +3,7 @@
 -- call promotes and clears away a bounded number of others.
 -- keys: meta messages ready held leased delayed expires moving claim idempotency
 -- uses: lists record promote remove pick lease claimed answers idempotency
--- args: now_ms:number queue_version:text fingerprint:text window_ms:number claim_id:text limit:number lease_ms:number grace_ms:number max_claims:number max_moves:number queue:text target:text target_version:text target_ttl_s:number
+-- args: now_ms:number queue_version:text claim_id:text limit:number lease_ms:number grace_ms:number fingerprint:text window_ms:number max_claims:number max_moves:number queue:text target:text target_version:text target_ttl_s:number
 --   max_claims 0: no dead-lettering. target_ttl_s -1: the message's own expiry stays.
 -- returns: number of messages moving, packed messages that were leased
 --   | the id of the first claim (a repeat) | QUEUE_CHANGED | KEY_REUSED | AGAIN

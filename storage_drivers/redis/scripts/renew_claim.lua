@@ -1,7 +1,7 @@
 -- Starts the lease of all messages under the live claim anew. O(messages of it * log n).
 -- keys: meta messages ready held leased expires claim idempotency
 -- uses: lists record lease claimed idempotency
--- args: now_ms:number fingerprint:text window_ms:number claim_id:text lease_ms:number grace_ms:number
+-- args: now_ms:number claim_id:text lease_ms:number grace_ms:number fingerprint:text window_ms:number
 -- returns: 0 renewed, now or by the first of repeated calls | CLAIM_LOST | KEY_REUSED
 
 local incarnation = redis.call('HGET', meta, 'incarnation')
