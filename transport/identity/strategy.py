@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import falcon
 import falcon.asgi
@@ -15,7 +16,12 @@ class Strategy(ABC):
 
     SECURITY: identity headers that a client sends (`X-Roles`, `X-User-Id`, …) are believed by
     no strategy but `none`.
+
+    `comes_first` says whether the proof comes before every other check of a request. With
+    Zaqar's noauth the project is the last of the headers to be looked at.
     """
+
+    comes_first: ClassVar[bool] = False
 
     @abstractmethod
     async def identify(self, req: falcon.asgi.Request) -> Identity:
