@@ -11,7 +11,7 @@ import ipaddress
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,13 @@ PREFIX = "NUSKU_"
 
 _CREDENTIALS = re.compile(r"//[^/]*@")
 _CLIENT_ID_RULES = ("strict", "off")
+_AUTH_STRATEGIES = ("none", "jwt", "keystone")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
+#: SECURITY: without issuer and audience, a token made for somebody else would do.
+_NEEDED = {
+    "jwt": ("jwt_keys", "jwt_issuer", "jwt_audience"),
+    "keystone": ("keystone_url", "keystone_password"),
+}
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")
 
@@ -51,6 +57,31 @@ class Settings(Limits):
     max_length_client_id: int = 36
     enable_checksum: bool = False
     message_delete_with_claim_id: bool = False
+    auth_strategy: str = "none"
+    policy_file: str = ""
+    keys_file: str = ""
+    jwt_keys: str = ""
+    jwt_issuer: str = ""
+    jwt_audience: str = ""
+    jwt_leeway_s: float = 10.0
+    jwt_project_claim: str = "project_id"
+    jwt_user_claim: str = "sub"
+    jwt_roles_claim: str = "roles"
+    keystone_url: str = ""
+    keystone_public_url: str = ""
+    keystone_user: str = "nusku"
+    keystone_password: str = field(default="", repr=False)
+    keystone_user_domain: str = "Default"
+    keystone_project: str = "service"
+    keystone_project_domain: str = "Default"
+    keystone_timeout_s: float = 5.0
+    keystone_cache_s: float = 60.0
+    quota_queues: int = 0
+    quota_messages: int = 0
+    quota_body_bytes: int = 0
+    quota_claimed_messages: int = 0
+    rate_requests_per_s: float = 0.0
+    rate_messages_per_s: float = 0.0
 
     def limits(self) -> Limits:
         """Return the limits among the settings."""
@@ -136,15 +167,26 @@ def _parse_bool(text: str) -> bool:
 def _check(settings: Settings) -> None:
     _check_choices(settings)
     _check_bounds(settings)
-    if not settings.insecure and not _is_loopback(settings.host):
+    _check_authentication(settings)
+
+
+def _check_authentication(settings: Settings) -> None:
+    """Refuse a server that anybody can use by mistake, or nobody can use at all."""
+    strategy = settings.auth_strategy
+    if strategy == "none" and not settings.insecure and not _is_loopback(settings.host):
         raise ConfigurationError(
             f"host {settings.host} is reachable from outside, and without authentication "
-            "anybody there can read and write every queue; add --insecure to allow it"
+            "anybody there can read and write every queue; choose an auth_strategy, or add "
+            "--insecure to allow it"
         )
+    for needed in _NEEDED.get(strategy, ()):
+        if not getattr(settings, needed):
+            raise ConfigurationError(f"auth_strategy {strategy} needs {needed}")
 
 
 def _check_choices(settings: Settings) -> None:
     for name, allowed in (
+        ("auth_strategy", _AUTH_STRATEGIES),
         ("client_id_uuid_safe", _CLIENT_ID_RULES),
         ("log_level", _LOG_LEVELS),
     ):
@@ -177,6 +219,15 @@ def _check_bounds(settings: Settings) -> None:
         "sweep_interval_s": (0.05, 3600),
         "min_length_client_id": (1, settings.max_length_client_id),
         "max_length_client_id": (1, 1024),
+        "jwt_leeway_s": (0, 300),
+        "keystone_timeout_s": (0.1, 300),
+        "keystone_cache_s": (0, 3600),
+        "quota_queues": (0, 2**53),
+        "quota_messages": (0, 2**53),
+        "quota_body_bytes": (0, 2**53),
+        "quota_claimed_messages": (0, 2**53),
+        "rate_requests_per_s": (0, 10**9),
+        "rate_messages_per_s": (0, 10**9),
     }
     for name, (low, high) in bounds.items():
         value = getattr(settings, name)

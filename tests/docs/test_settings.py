@@ -14,7 +14,8 @@ _TYPES = {"str": "text", "int": "integer", "float": "number", "bool": "boolean"}
 
 
 def _shown(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text or "(empty)"
 
 
 def _table() -> list[list[str]]:

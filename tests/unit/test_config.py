@@ -149,3 +149,29 @@ def test_the_limits_are_settings() -> None:
     assert {field.name for field in fields(Limits)} <= {
         field.name for field in fields(Settings)
     }
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({"auth_strategy": "jwt"}, "jwt_keys"),
+        ({"auth_strategy": "jwt", "jwt_keys": "k", "jwt_audience": "a"}, "jwt_issuer"),
+        ({"auth_strategy": "jwt", "jwt_keys": "k", "jwt_issuer": "i"}, "jwt_audience"),
+        ({"auth_strategy": "keystone", "keystone_password": "p"}, "keystone_url"),
+        ({"auth_strategy": "keystone", "keystone_url": "http://k/v3"}, "keystone_password"),
+    ],
+)
+def test_a_strategy_without_what_it_needs_is_refused(
+    given: dict[str, str], missing: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"needs {missing}"):
+        load(given, {})
+
+
+def test_with_authentication_a_public_address_is_allowed() -> None:
+    given = {"auth_strategy": "keystone", "keystone_url": "k", "keystone_password": "p"}
+    assert load({**given, "host": "0.0.0.0"}, {}).host == "0.0.0.0"
+
+
+def test_a_password_is_not_in_the_representation() -> None:
+    assert "hunter2" not in repr(Settings(keystone_password="hunter2"))
