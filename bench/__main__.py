@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bench import bare, compare, http, profile
+from bench.budget import command as budget
 from bench.client import LoadFailed
 from bench.options import parser
 from bench.picture import Bar, draw
@@ -17,6 +18,7 @@ _COMMANDS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
     "compare": compare.run,
     "ceiling": bare.run,
     "profile": profile.run,
+    "budget": budget.run,
 }
 
 

@@ -35,6 +35,9 @@ def parser() -> argparse.ArgumentParser:
     wrk = commands.add_parser("ceiling", help="the bare application, under wrk, too")
     _add_load(wrk)
     _add_place(wrk)
+    budget = commands.add_parser("budget", help="what a request costs, counted and compared")
+    budget.add_argument("--record", action="store_true", help="expect this from now on")
+    _add_output(budget)
     profile = commands.add_parser("profile", help="where the time of a request goes (py-spy)")
     profile.add_argument("--start", choices=("sqlite", "redis", "mongodb"), default="sqlite")
     _add_load(profile)
@@ -52,8 +55,12 @@ def _add_load(command: argparse.ArgumentParser) -> None:
     add("--body-bytes", type=int, default=_DEFAULT.body_bytes)
     add("--queued", type=int, default=0, help="messages in the queue from the start")
     add("--claimed", type=int, default=0, help="claimed messages in front of them")
-    add("--json", type=Path, metavar="FILE", help="write the figures")
-    add("--svg", type=Path, metavar="FILE", help="draw the figures")
+    _add_output(command)
+
+
+def _add_output(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
+    command.add_argument("--svg", type=Path, metavar="FILE", help="draw the figures")
 
 
 def _add_place(command: argparse.ArgumentParser) -> None:

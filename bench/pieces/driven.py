@@ -10,7 +10,7 @@ from typing import Any
 import uvloop
 
 from queues.clock import SystemClock
-from queues.model import Claim, Media, MessagePage, NewMessage, Refusal
+from queues.model import Claim, Media, Message, MessagePage, NewMessage, Refusal
 from queues.storage import Storage
 
 #: Calls under way at the same time: as many as a server with so many busy connections makes.
@@ -44,11 +44,17 @@ class Driven:
     def _wait(self, call: Awaitable[Any]) -> Any:
         return self._loop.run_until_complete(call)
 
-    def at_once(self, call: Callable[[], Awaitable[Any]]) -> Sequence[Any]:
-        """Make `AT_ONCE` calls at the same time and return their answers."""
+    def once(self, call: Callable[[], Awaitable[Any]]) -> Any:
+        """Make one call and return its answer."""
+        return self._wait(call())
+
+    def at_once(
+        self, call: Callable[[], Awaitable[Any]], times: int = AT_ONCE
+    ) -> Sequence[Any]:
+        """Make so many calls at the same time and return their answers."""
 
         async def calls() -> Sequence[Any]:
-            return await asyncio.gather(*(call() for _ in range(AT_ONCE)))
+            return await asyncio.gather(*(call() for _ in range(times)))
 
         answers: Sequence[Any] = self._wait(calls())
         return answers
@@ -92,6 +98,10 @@ class Driven:
             exclude_client_id=None,
             now_ms=self._clock.now_ms(),
         )
+
+    async def get(self, seq: int) -> Sequence[Message]:
+        """Return one message."""
+        return await self._store.messages.get(*_QUEUE, [seq], now_ms=self._clock.now_ms())
 
     async def delete(self, seq: int) -> dict[int, Refusal]:
         """Delete one message."""

@@ -21,7 +21,7 @@ def instant_storage() -> Storage:
         Storage,
         SimpleNamespace(
             queues=SimpleNamespace(get=_queue),
-            messages=SimpleNamespace(post=_post, list=_list, delete=_delete),
+            messages=SimpleNamespace(post=_post, list=_list, get=_get, delete=_delete),
             claims=SimpleNamespace(claim=_claim),
         ),
     )
@@ -37,6 +37,12 @@ async def _post(project: str, queue: str, messages: list[Any], **_: Any) -> rang
 
 async def _list(project: str, queue: str, *, limit: int, now_ms: int, **_: Any) -> MessagePage:
     return MessagePage(_messages(limit, now_ms, None), _FIRST + limit)
+
+
+async def _get(
+    project: str, queue: str, seqs: list[int], *, now_ms: int, **_: Any
+) -> list[Message]:
+    return _messages(len(seqs), now_ms, None)
 
 
 async def _delete(project: str, queue: str, seqs: list[int], **_: Any) -> dict[int, Any]:

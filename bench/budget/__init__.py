@@ -1,0 +1,1 @@
+"""Counts that do not depend on the machine, and what they may be at the most."""
