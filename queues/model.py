@@ -168,7 +168,9 @@ class Credential(NamedTuple):
 class Revocations(NamedTuple):
     """The ids of all revoked credentials that would not have expired yet, of all projects.
 
-    `version` is another one whenever an id was added.
+    `version` is another one whenever an id was added, also after the store came back without
+    its last changes or without anything. So it does not count, but follows the clock: at
+    least the `now_ms` of the last revocation, and above the version before.
     """
 
     version: int
@@ -178,8 +180,10 @@ class Revocations(NamedTuple):
 class Usage(NamedTuple):
     """What a project has in the store.
 
-    `messages` and `body_bytes` count what has not been removed, so also expired messages
-    that no sweep has met yet; `claimed` counts messages under a lease.
+    `messages` and `body_bytes` (the sum of `len(body)`) count what has not been removed, so
+    they may count expired messages until a sweep met them, but nothing that was purged or
+    was in a deleted queue. `claimed` counts messages under a lease, and may count those whose
+    lease has ended until a sweep met them.
     """
 
     queues: int
@@ -189,7 +193,10 @@ class Usage(NamedTuple):
 
 
 class Rate(NamedTuple):
-    """A token bucket: fills by `per_s` tokens a second, holds `burst` at the most."""
+    """A token bucket: fills by `per_s` tokens a second, holds `burst` at the most.
+
+    `per_s` may be a fraction, and 0 fills nothing.
+    """
 
     per_s: float
     burst: int
