@@ -17,8 +17,8 @@ class CredentialStore(ABC):
     """Tokens and shares that were given out, and which of them were revoked.
 
     A credential is *live* until `expires_ms` is at or before `now_ms`, or it is revoked; it
-    stays live without uses left. Ids come from the caller, who never uses one twice in the
-    same store: `revocations` does not tell projects apart. Everything else does.
+    stays live without uses left. Ids come from the caller, who never gives two
+    credentials of a store the same: `revocations` does not tell projects apart. All else does.
     """
 
     @abstractmethod
@@ -124,8 +124,8 @@ class QuotaStore(ABC):
         A bucket that was never used is full: it holds `rate.burst`. At any other call it
         holds what the last one left and `rate.per_s` for each second since, fractions
         included, but no more than `rate.burst`; whole tokens are taken and fractions stay.
-        It is off by less than a millionth of a token, however often it is asked. The rate
-        of this call counts, whatever that of the last one was.
+        Rounding errors stay below a thousandth of a token in a million calls. The rate of
+        this call counts, whatever that of the last one was.
 
         No time counts twice: after a clock stepped back, nothing is added until it has
         caught up with the latest `now_ms` of the bucket. Of concurrent calls in all

@@ -324,9 +324,9 @@ class Storage(ABC):
         """Clear away in one bounded batch, and return how many messages were dealt with.
 
         Removes expired messages, old idempotency records, expired credentials and what
-        deleted and purged queues left behind; makes messages ready whose delay or lease has ended; finishes
-        interrupted moves to dead-letter queues. Any number of processes may sweep at the
-        same time. Returns 0 when there is nothing left to do at `now_ms`. No promise of
-        the contract depends on when, or whether, it is called, except that an interrupted
-        move stays out of sight until then.
+        deleted and purged queues left behind; makes messages ready whose delay or lease has
+        ended; finishes interrupted moves to dead-letter queues. Any number of processes may
+        sweep at the same time. Returns 0 when there is nothing left to do at `now_ms`. No
+        promise of the contract depends on when, or whether, it is called, except that an
+        interrupted move stays out of sight until then.
         """
