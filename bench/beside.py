@@ -46,5 +46,5 @@ def ratios(found: Sequence[Figures], ceilings: Sequence[Figures]) -> dict[str, f
 
 def _cpu_us(found: Figures) -> float:
     """Return the processor time of server and store for an operation."""
-    spent: float = found["server_cpu_us_per_request"] + found["store_cpu_us_per_request"]
-    return spent * found["requests"] / max(found["operations"], 1)
+    spent = found["server_cpu_us_per_request"] + found["store_cpu_us_per_request"]
+    return float(spent * found["requests"] / max(found["operations"], 1))

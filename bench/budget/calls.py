@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import uvloop
@@ -58,7 +59,6 @@ def driver_bytecodes(url: str) -> dict[str, int]:
     with counter.everywhere(), driven(url) as store:
         for name, call in calls(store).items():
             store.at_once(call, TOGETHER)
-            found[name] = min(
-                counter.during(lambda call=call: store.once(call)) for _ in range(_REPEATS)
-            )
+            once = partial(store.once, call)
+            found[name] = min(counter.during(once) for _ in range(_REPEATS))
     return found

@@ -1,4 +1,4 @@
-"""Whole requests without a socket: to our application, on an instant store, and the bare one."""
+"""Requests without a socket: to our application, on an instant store, and to the bare one."""
 
 from __future__ import annotations
 
