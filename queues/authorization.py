@@ -20,7 +20,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from queues.errors import ConfigurationError
+from queues.errors import ConfigurationError, Forbidden
 from queues.identity import Identity
 
 Check = Callable[[Identity], bool]
@@ -47,6 +47,8 @@ DEFAULTS: dict[str, str] = {
             "claims:update",
             "claims:delete",
             "ping:get",
+            "shares:get_all",
+            "shares:delete",
             "tokens:create",
             "tokens:get_all",
             "tokens:delete",
@@ -82,9 +84,23 @@ class Authorization:
             _check_name(name)
             self._compile(name)
 
-    def allows(self, rule: str, identity: Identity) -> bool:
-        """Say whether the roles, user and project of `identity` satisfy the rule."""
+    def allows(self, rule: str, identity: Identity, queue: str | None) -> bool:
+        """Say whether policy and credential both let `identity` use the rule, on this queue."""
+        grant = identity.grant
+        if grant is not None:
+            if not grant.allows(rule, queue):
+                return False
+            if grant.vouched:
+                return True
         return self._checks[rule](identity)
+
+    def check(self, rule: str, identity: Identity, queue: str | None) -> None:
+        """Refuse what is not allowed.
+
+        Raises: Forbidden naming the rule.
+        """
+        if not self.allows(rule, identity, queue):
+            raise Forbidden(f"You are not allowed to use {rule} here.")
 
     def _compile(self, name: str) -> Check:
         if name in self._checks:

@@ -98,6 +98,24 @@ class IdempotencyKeyReused(NuskuError):
     code = "idempotency_key_reused"
 
 
+class Forbidden(NuskuError):
+    """Policy or credential do not allow this."""
+
+    code = "forbidden"
+
+
+class CredentialNotFound(NuskuError):
+    """No such token or share in this project; it may have expired or been revoked."""
+
+    code = "credential_not_found"
+
+
+class SignatureRefused(NuskuError):
+    """The signature of a URL is wrong, expired, revoked, used up, or for something else."""
+
+    code = "signature_refused"
+
+
 class StorageUnavailable(NuskuError):
     """The store did not answer in time or refused to. Safe to repeat with a key."""
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from queues.errors import InvalidRequest
+
+#: What a pattern for queue names consists of: their characters, and `*` for any of them.
+PATTERN = re.compile(r"[A-Za-z0-9_.*-]{1,64}", re.ASCII)
 
 #: Short names of operations that belong together; each stands for rules of the policy.
 OPERATIONS: dict[str, frozenset[str]] = {
@@ -18,7 +22,8 @@ OPERATIONS: dict[str, frozenset[str]] = {
     "manage": frozenset(
         {"queues:create", "queues:get", "queues:update", "queues:delete", "queues:purge"}
     ),
-    "share": frozenset({"queues:share"}),
+    "share": frozenset({"queues:share", "shares:get_all", "shares:delete"}),
+    "delegate": frozenset({"tokens:create", "tokens:get_all", "tokens:delete"}),
 }
 
 
@@ -28,20 +33,34 @@ class Grant(NamedTuple):
     `rules` are names of policy rules, `queues` patterns in which `*` stands for any
     characters. With `client_id` the bearer acts under that client id alone. `lineage` are
     the ids of the credentials that this one was made from, its own last; when one of them
-    is revoked, so is this.
+    is revoked, so is this. `expires_ms` bounds what is made from it.
+
+    `vouched` means that the roles of the maker were looked at when the credential was made,
+    and cannot be known now.
     """
 
     lineage: tuple[str, ...]
     rules: frozenset[str]
     queues: tuple[str, ...]
+    expires_ms: int
     client_id: str | None = None
+    vouched: bool = False
+
+    @property
+    def id(self) -> str:
+        """The id of the credential itself."""
+        return self.lineage[-1]
 
     def allows(self, rule: str, queue: str | None) -> bool:
         """Say whether the rule may be used, on `queue` if it concerns one."""
         return rule in self.rules and (queue is None or self.covers(queue))
 
     def covers(self, queue: str) -> bool:
-        """Say whether the grant is for this queue at all."""
+        """Say whether the grant is for this queue, or for all that this pattern fits.
+
+        NOTE: names hold no `*`, so the `*` of a pattern can only be met by a `*` of ours,
+        which then meets whatever stands in its place.
+        """
         return any(fnmatchcase(queue, pattern) for pattern in self.queues)
 
 

@@ -43,6 +43,9 @@ class Limits:
     max_queue_metadata_bytes: int = 65_536
     max_messages_post_bytes: int = 262_144
     idempotency_window_s: int = 86_400
+    default_token_ttl_s: int = 86_400
+    max_token_ttl_s: int = 31_536_000
+    max_credentials_per_page: int = 100
 
 
 def check_queue_name(field: str, name: str) -> str:

@@ -1,0 +1,128 @@
+"""Application tokens: JSON Web Tokens that this service gives out and reads itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import falcon
+import jwt
+
+from queues.clock import Clock
+from queues.identity import Grant, Identity
+from queues.operations.credentials import CredentialRegister
+
+#: Stands in the header of our tokens, so that nobody takes another's for one, or one for
+#: another's. Source of the idea: RFC 8725, section 3.11.
+TYPE = "nusku+jwt"
+
+_ALGORITHM = "HS256"
+_ISSUER = "nusku"
+_REMEMBERED = 10_000
+
+
+class ApplicationTokens:
+    """Signs with the first of the keys, and honours what any of them has signed."""
+
+    def __init__(
+        self, keys: Mapping[str, bytes], register: CredentialRegister, clock: Clock
+    ) -> None:
+        """Use `keys` by their ids; `register` knows which tokens are revoked."""
+        self._keys = keys
+        self._register = register
+        self._clock = clock
+        self._known: dict[str, Identity] = {}
+
+    @property
+    def can_sign(self) -> bool:
+        """Whether there is a key to sign with."""
+        return bool(self._keys)
+
+    def sign(self, identity: Identity) -> str:
+        """Return the token for an identity with a grant."""
+        key_id, key = next(iter(self._keys.items()))
+        headers = {"kid": key_id, "typ": TYPE}
+        return jwt.encode(_claims(identity), key, algorithm=_ALGORITHM, headers=headers)
+
+    def are_ours(self, token: str) -> bool:
+        """Say whether the token claims to be an application token of this service."""
+        if token in self._known:
+            return True
+        try:
+            return jwt.get_unverified_header(token).get("typ") == TYPE
+        except jwt.PyJWTError:
+            return False
+
+    async def honour(self, token: str) -> Identity:
+        """Return whom a token makes of its bearer.
+
+        A token is verified once and then remembered, but asked for in the register at each
+        use, so a revocation holds at once.
+
+        Raises: falcon.HTTPUnauthorized, StorageUnavailable.
+        """
+        identity = self._known.get(token) or self._verify(token)
+        grant = identity.grant
+        if grant is None or grant.expires_ms <= self._clock.now_ms():
+            self._known.pop(token, None)
+            raise _unauthorized("The token has expired.")
+        if await self._register.is_revoked(grant.lineage):
+            self._known.pop(token, None)
+            raise _unauthorized("The token was revoked.")
+        return identity
+
+    def _verify(self, token: str) -> Identity:
+        try:
+            key = self._keys[jwt.get_unverified_header(token)["kid"]]
+            # NOTE: expiry is ours to check, in milliseconds and by our clock, at each use.
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=[_ALGORITHM],
+                issuer=_ISSUER,
+                options={"verify_exp": False, "require": ["exp", "iss"]},
+            )
+        except (jwt.PyJWTError, KeyError, TypeError) as ex:
+            raise _unauthorized("The token is not valid.") from ex
+        if len(self._known) >= _REMEMBERED:
+            self._known.pop(next(iter(self._known)))
+        identity = self._known[token] = _identity(claims)
+        return identity
+
+
+def _claims(identity: Identity) -> dict[str, Any]:
+    grant = identity.grant
+    assert grant is not None, "only a narrowed identity is handed on"  # noqa: S101
+    return {
+        "iss": _ISSUER,
+        "jti": grant.id,
+        "exp": grant.expires_ms / 1000,
+        "project": identity.project,
+        "sub": identity.user or "",
+        "roles": sorted(identity.roles),
+        "lineage": grant.lineage,
+        "rules": sorted(grant.rules),
+        "queues": grant.queues,
+        "client_id": grant.client_id,
+    }
+
+
+def _identity(claims: Mapping[str, Any]) -> Identity:
+    """Return what `_claims` was made of. The signature says that nobody else made it."""
+    grant = Grant(
+        lineage=tuple(claims["lineage"]),
+        rules=frozenset(claims["rules"]),
+        queues=tuple(claims["queues"]),
+        expires_ms=round(claims["exp"] * 1000),
+        client_id=claims["client_id"],
+    )
+    roles = frozenset(claims["roles"])
+    return Identity(claims["project"], claims["sub"] or None, roles, grant)
+
+
+def _unauthorized(text: str) -> falcon.HTTPUnauthorized:
+    return falcon.HTTPUnauthorized(
+        title="Unauthorized",
+        description=text,
+        challenges=['Bearer realm="nusku", error="invalid_token"'],
+    )
