@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bench import bare, compare, http, profile
+from bench import bare, compare, depth, http, profile, table, workers
 from bench.budget import command as budget
 from bench.client import LoadFailed
 from bench.options import parser
@@ -19,6 +19,9 @@ _COMMANDS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
     "ceiling": bare.run,
     "profile": profile.run,
     "budget": budget.run,
+    "depth": depth.run,
+    "workers": workers.run,
+    "table": table.run,
 }
 
 

@@ -25,12 +25,12 @@ class Plan:
     """How to measure. `rate` None sends as fast as answers come.
 
     `queued` messages wait in the queue from the start, and `claimed` ones in front of them,
-    taken `per_claim` at a time.
+    taken `per_claim` at a time. `queue` is one that may exist already, empty means a new one.
     """
 
     connections: int = 32
-    warmup_s: float = 1.0
-    duration_s: float = 5.0
+    warmup_s: float = 0.5
+    duration_s: float = 2.0
     rate: float | None = None
     body_bytes: int = 100
     queued: int = 0
@@ -38,6 +38,7 @@ class Plan:
     per_claim: int = 20
     load_cores: Collection[int] = ()
     stock_share: float = 1.0
+    queue: str = ""
 
 
 class Usage(NamedTuple):
@@ -79,7 +80,8 @@ def measure(name: str, target: Target, plan: Plan) -> dict[str, Any]:
 
 
 async def _measure(name: str, workload: Workload, target: Target, plan: Plan) -> dict[str, Any]:
-    scene = Scene(target.host, f"{PREFIX}{secrets.token_hex(6)}", plan.body_bytes)
+    queue = plan.queue or f"{PREFIX}{secrets.token_hex(6)}"
+    scene = Scene(target.host, queue, plan.body_bytes)
     client = await connect(target.host)
     answers = await fill(
         client,

@@ -13,36 +13,78 @@ from bench.workloads import WORKLOADS
 
 _DEFAULT = Plan()
 
+#: Stores that need nothing installed beyond what the tests need.
+KINDS = ("sqlite", "redis")
+
+_STORES = (*KINDS, "mongodb")
+
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of `python -m bench`."""
     top = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True)
-    http = commands.add_parser("http", help="load over HTTP, beside the ceiling")
-    where = http.add_mutually_exclusive_group(required=True)
-    where.add_argument("--url", help="a server that runs, like http://127.0.0.1:8888")
-    where.add_argument("--start", choices=("sqlite", "redis", "mongodb"), help="a fresh one")
-    http.add_argument("--pid", type=int, help="with --url: its master process")
-    http.add_argument("--no-memory", dest="memory", action="store_false", help="leave it out")
-    _add_load(http)
-    _add_place(http)
-    compare = commands.add_parser("compare", help="Zaqar and Nusku on the same kind of Redis")
-    compare.add_argument("--zaqar", default="zaqar==23.*", help="what pip is to install")
-    environment = Path(__file__).parent / "environments" / "zaqar"
-    compare.add_argument("--environment", type=Path, default=environment, metavar="DIR")
-    _add_load(compare)
-    _add_place(compare)
+    _add_http(commands.add_parser("http", help="load over HTTP, beside the ceiling"))
+    _add_compare(commands.add_parser("compare", help="Zaqar and Nusku on the same Redis"))
+    _add_depth(commands.add_parser("depth", help="latency in empty and in deep queues"))
+    _add_workers(commands.add_parser("workers", help="two workers beside one"))
     wrk = commands.add_parser("ceiling", help="the bare application, under wrk, too")
     _add_load(wrk)
     _add_place(wrk)
+    profile = commands.add_parser("profile", help="where the time of a request goes (py-spy)")
+    profile.add_argument("--start", choices=_STORES, default="sqlite")
+    _add_load(profile)
+    _add_place(profile)
     budget = commands.add_parser("budget", help="what a request costs, counted and compared")
     budget.add_argument("--record", action="store_true", help="expect this from now on")
     _add_output(budget)
-    profile = commands.add_parser("profile", help="where the time of a request goes (py-spy)")
-    profile.add_argument("--start", choices=("sqlite", "redis", "mongodb"), default="sqlite")
-    _add_load(profile)
-    _add_place(profile)
+    table = commands.add_parser("table", help="the tables of runs that were kept")
+    table.add_argument("files", nargs="*", type=Path, metavar="FILE", help="all if none")
+    _add_output(table)
     return top
+
+
+def _add_http(command: argparse.ArgumentParser) -> None:
+    where = command.add_mutually_exclusive_group(required=True)
+    where.add_argument("--url", help="a server that runs, like http://127.0.0.1:8888")
+    where.add_argument("--start", choices=_STORES, help="a fresh one")
+    add = command.add_argument
+    add("--pid", type=int, help="with --url: its master process")
+    add("--no-memory", dest="memory", action="store_false", help="leave it out")
+    add("--apart", action="store_true", help="also with the store on the cores of the load")
+    _add_rounds(command, 3)
+    _add_load(command)
+    _add_place(command)
+
+
+def _add_compare(command: argparse.ArgumentParser) -> None:
+    environment = Path(__file__).parent / "environments" / "zaqar"
+    command.add_argument("--zaqar", default="zaqar==23.*", help="what pip is to install")
+    command.add_argument("--environment", type=Path, default=environment, metavar="DIR")
+    _add_load(command)
+    _add_place(command)
+
+
+def _add_depth(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--start", action="append", choices=_STORES, default=[], help=f"{KINDS} if none")
+    add("--deep", type=int, default=1_000_000, help="messages queued, or claimed in front")
+    _add_rounds(command, 5)
+    _add_load(command)
+    _add_place(command)
+    command.set_defaults(rate=300.0, duration=4.0)
+
+
+def _add_workers(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--start", action="append", choices=_STORES, default=[], help=f"{KINDS} if none")
+    _add_rounds(command, 5)
+    _add_load(command)
+    _add_place(command)
+
+
+def _add_rounds(command: argparse.ArgumentParser, rounds: int) -> None:
+    text = f"windows of each kind, in turns; default: {rounds}"
+    command.add_argument("--rounds", type=int, default=rounds, help=text)
 
 
 def _add_load(command: argparse.ArgumentParser) -> None:

@@ -38,7 +38,7 @@ def run(flags: argparse.Namespace) -> dict[str, Any]:
 def _profile(
     flags: argparse.Namespace, workload: str, folder: Path, spy: str
 ) -> dict[str, dict[str, float]]:
-    with started(flags, folder) as (server, _):
+    with started(flags, folder, flags.store_cores) as (server, _):
         stacks = folder / "stacks"
         seconds = max(1, round(flags.duration))
         command = [

@@ -18,11 +18,37 @@ _RESULTS = (
     ("per second", "{per_s:,.0f}"),
     ("x bare", "{ratio}"),
     ("x bare by CPU", "{cpu_ratio}"),
+    ("apart, per second", "{apart_per_s}"),
+    ("apart, x bare", "{apart_ratio}"),
+    ("apart, x bare by CPU", "{apart_cpu_ratio}"),
     ("p50 ms", "{p50_ms}"),
     ("p99 ms", "{p99_ms}"),
     ("p99.9 ms", "{p99_9_ms}"),
     ("CPU us/request", "{server_cpu_us_per_request}"),
     ("store us/request", "{store_cpu_us_per_request}"),
+    ("others busy", "{others_busy}"),
+)
+_DEPTH = (
+    ("store", "{storage}"),
+    ("workload", "{workload}"),
+    ("p50 empty, ms", "{empty_p50_ms}"),
+    ("queued", "{queued_p50_ms}"),
+    ("claimed", "{claimed_p50_ms}"),
+    ("p99 empty, ms", "{empty_p99_ms}"),
+    ("queued", "{queued_p99_ms}"),
+    ("claimed", "{claimed_p99_ms}"),
+    ("p99 queued, x empty", "{queued_p99_times}"),
+    ("p99 claimed, x empty", "{claimed_p99_times}"),
+    ("own lag p99", "{own_lag_p99_ms}"),
+    ("others busy", "{others_busy}"),
+)
+_SCALING = (
+    ("store", "{storage}"),
+    ("workload", "{workload}"),
+    ("1 worker, per second", "{one_per_s:,.0f}"),
+    ("2 workers, per second", "{two_per_s:,.0f}"),
+    ("cores free for 2", "{two_free_cores}"),
+    ("x for a free core", "{scaling}"),
     ("others busy", "{others_busy}"),
 )
 _COMPARISON = (
@@ -32,6 +58,14 @@ _COMPARISON = (
     ("times", "{times}"),
     ("times by CPU", "{times_by_cpu}"),
     ("others busy", "{others_busy}"),
+)
+
+
+_TABLES = (
+    ("results", _RESULTS),
+    ("comparison", _COMPARISON),
+    ("depth", _DEPTH),
+    ("scaling", _SCALING),
 )
 
 
@@ -76,23 +110,26 @@ def _plain(value: object) -> object:
 
 def tables(content: dict[str, Any]) -> str:
     """Return the results of a run as Markdown."""
-    shown = []
-    if "results" in content:
-        shown.append(_table(_RESULTS, content["results"]))
-    if "comparison" in content:
-        shown.append(_table(_COMPARISON, content["comparison"]))
+    shown = [_table(columns, content[name]) for name, columns in _TABLES if name in content]
     if "memory" in content:
         shown.append("\n".join(f"{name}: {value}" for name, value in content["memory"].items()))
     return "\n\n".join(shown)
 
 
 def _table(columns: Columns, results: list[dict[str, Any]]) -> str:
-    rows = [[name for name, _ in columns], ["---" for _ in columns]]
+    """Return a row for each result, without columns that none of them fills."""
+    rows = []
     for result in results:
-        # What a run did not measure stays empty.
         shown = defaultdict(str, {**result, **result.get("latency", {})})
         rows.append([form.format_map(shown) for _, form in columns])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    filled = [
+        (name, [row[at] for row in rows])
+        for at, (name, _) in enumerate(columns)
+        if any(row[at] for row in rows)
+    ]
+    lines = [[name for name, _ in filled], ["---" for _ in filled]]
+    lines += [[cells[at] for _, cells in filled] for at in range(len(rows))]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
