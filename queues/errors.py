@@ -116,6 +116,23 @@ class SignatureRefused(NuskuError):
     code = "signature_refused"
 
 
+class QuotaExceeded(NuskuError):
+    """The project has as much in the store as it may have."""
+
+    code = "quota_exceeded"
+
+
+class RateExceeded(NuskuError):
+    """The project sends faster than it may."""
+
+    code = "rate_exceeded"
+
+    def __init__(self, text: str, *, retry_after_s: float) -> None:
+        """Say when a repetition is likely to be admitted."""
+        super().__init__(text)
+        self.retry_after_s = retry_after_s
+
+
 class StorageUnavailable(NuskuError):
     """The store did not answer in time or refused to. Safe to repeat with a key."""
 

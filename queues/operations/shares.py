@@ -78,6 +78,10 @@ class ShareOperations:
         signature = signed_urls.sign(terms, self._key())
         share = Share(_id_of(signature), terms, signature, None)
         await self._remember(maker, queue, share)
+        if await self._register.is_revoked((share.id,)):
+            raise InvalidRequest(
+                "A share with these very terms was revoked; choose another time for expires."
+            )
         return share
 
     async def sign_url(self, maker: Identity, queue: str, request: ShareRequest) -> Share:

@@ -1,0 +1,123 @@
+"""Quotas of projects: what they may store and how fast they may go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from queues import project_limits
+from queues.clock import Clock
+from queues.limits import Limits, check_count
+from queues.model import Usage
+from queues.operations.accounts import Account
+from queues.project_limits import ProjectLimits
+from queues.storage import Storage
+
+_REMEMBERED = 10_000
+_NOTHING = Usage(0, 0, 0, 0)
+
+
+class Quotas:
+    """Admits or refuses, for all projects, in one process.
+
+    Rates are exact over all processes but for what each has taken ahead. Sizes are counted
+    anew once a second and before anything is refused; between two counts a process knows
+    only what it has admitted itself, so a project may exceed a size quota by what is on its
+    way, and by what it can store in a second through other processes.
+    """
+
+    def __init__(
+        self, storage: Storage, limits: Limits, clock: Clock, defaults: ProjectLimits
+    ) -> None:
+        """Apply `defaults` to projects without limits of their own."""
+        self._storage = storage
+        self._limits = limits
+        self._clock = clock
+        self._defaults = defaults
+        self._accounts: dict[str, Account] = {}
+
+    async def admit_request(self, project: str) -> None:
+        """Count one request.
+
+        Raises: RateExceeded.
+        """
+        account = await self._account(project)
+        if account.limits.requests_per_s:
+            await account.requests.take(1, account.limits.requests_per_s)
+
+    async def admit_messages(self, project: str, messages: int, body_bytes: int) -> None:
+        """Count messages that are about to be posted.
+
+        Raises: RateExceeded, QuotaExceeded.
+        """
+        account = await self._account(project)
+        if account.limits.counts:
+            await account.admit(Usage(0, messages, body_bytes, 0))
+        if account.limits.messages_per_s:
+            await account.messages.take(messages, account.limits.messages_per_s)
+
+    async def admit_queue(self, project: str) -> None:
+        """Count a queue that is about to be created.
+
+        Raises: QuotaExceeded.
+        """
+        account = await self._account(project)
+        if account.limits.queues:
+            await account.admit(_NOTHING._replace(queues=1))
+
+    async def admit_claim(self, project: str, messages: int) -> None:
+        """Count messages that are about to be claimed, as many as there may be.
+
+        Raises: QuotaExceeded.
+        """
+        account = await self._account(project)
+        if account.limits.claimed_messages:
+            await account.admit(_NOTHING._replace(claimed=messages))
+
+    async def describe(self, project: str) -> tuple[ProjectLimits, Usage]:
+        """Return the limits that hold for a project, and what it uses, as the store counts.
+
+        Raises: StorageUnavailable.
+        """
+        account = Account(self._storage, self._clock, project, self._defaults)
+        await account.read()
+        usage = await self._storage.quotas.usage(project, now_ms=self._clock.now_ms())
+        return account.limits, usage
+
+    async def override(self, project: str, overrides: Mapping[str, Any]) -> None:
+        """Set limits of one project; what is left out has the default.
+
+        Holds in this process at once, in others within `accounts.REFRESH_MS`.
+
+        Raises: InvalidRequest.
+        """
+        await self._storage.quotas.put(project, project_limits.encode(overrides))
+        self._accounts.pop(project, None)
+
+    async def forget(self, project: str) -> None:
+        """Let the defaults hold for a project again."""
+        await self._storage.quotas.delete(project)
+        self._accounts.pop(project, None)
+
+    async def list(
+        self, *, marker: str, limit: int
+    ) -> tuple[list[tuple[str, dict[str, Any]]], str | None]:
+        """Return a page of projects with overrides, and the marker of the next page, if any.
+
+        Raises: InvalidRequest for a limit out of range.
+        """
+        check_count("limit", limit, self._limits.max_credentials_per_page)
+        found = await self._storage.quotas.list(marker=marker, limit=limit)
+        following = found[-1][0] if len(found) == limit else None
+        return [(name, project_limits.decode(stored)) for name, stored in found], following
+
+    async def _account(self, project: str) -> Account:
+        account = self._accounts.get(project)
+        if account is None:
+            account = Account(self._storage, self._clock, project, self._defaults)
+            await account.read()
+            if len(self._accounts) >= _REMEMBERED:
+                self._accounts.pop(next(iter(self._accounts)))
+            account = self._accounts.setdefault(project, account)
+        account.refresh()
+        return account
