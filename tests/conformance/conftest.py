@@ -18,6 +18,7 @@ from tests.conformance.backends import (
 )
 from tests.conformance.handle import QueueHandle
 from tests.conformance.harness import Harness
+from tests.conformance.project import ProjectHandle
 from tests.servers.mongodb import external_mongodb
 
 STORES = [
@@ -65,3 +66,17 @@ async def orders(storage: Storage, clock: MovableClock) -> QueueHandle:
     handle = QueueHandle(storage, clock)
     await handle.create()
     return handle
+
+
+@pytest.fixture
+async def alpha(storage: Storage, clock: MovableClock) -> ProjectHandle:
+    """The project `alpha`, empty."""
+    if not hasattr(storage, "credentials"):
+        pytest.skip("the driver does not keep credentials and quotas yet")
+    return ProjectHandle(storage, clock)
+
+
+@pytest.fixture
+async def twins(alpha: ProjectHandle, harness: Harness) -> list[ProjectHandle]:
+    """The project `alpha`, through two processes' worth of storage."""
+    return [alpha, alpha.on(storage=await harness.another())]

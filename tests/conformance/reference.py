@@ -33,6 +33,7 @@ from queues.storage import (
     QueueStore,
     Storage,
 )
+from tests.conformance.reference_ledgers import ReferenceCredentials, ReferenceQuotas
 from tests.conformance.world import StoredMessage, StoredQueue, World
 
 
@@ -311,6 +312,8 @@ class ReferenceStorage(Storage):
         self.queues = ReferenceQueues(world)
         self.messages = ReferenceMessages(world)
         self.claims = ReferenceClaims(world)
+        self.credentials = ReferenceCredentials(world)
+        self.quotas = ReferenceQuotas(world)
 
     async def open(self) -> None:
         """Do nothing: the world is there."""

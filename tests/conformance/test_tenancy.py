@@ -10,31 +10,9 @@ from queues.errors import ClaimLost, QueueChanged, QueueNotFound
 from queues.model import Stats
 from queues.storage import Storage
 from tests.clock import MovableClock
+from tests.conformance.collisions import COLLIDING
 from tests.conformance.handle import QueueHandle, seqs_of
 from tests.factories import dead_letters, idempotency, new_message, new_messages
-
-#: Pairs of (project, queue) that collide where names are joined, cut, escaped or folded.
-COLLIDING = [
-    [("a/b", "c"), ("a", "b/c"), ("a/b/", "c"), ("", "a/b/c")],
-    [("a:b", "c"), ("a", "b:c"), (":a", "b:c"), ("a:", "b:c")],
-    [("a\0b", "c"), ("a", "b\0c"), ("a\0", "c"), ("a", "\0c"), ("a", "c"), ("a", "c\0")],
-    [("a.b", "c"), ("a", "b.c"), ("a$b", "c"), ("a", "$c"), ("$a", "c")],
-    [("{a}", "q"), ("a", "{q}"), ("{a", "q}"), ("}a{", "q"), ("{}a", "q"), ("a", "q")],
-    [("a%2Fb", "q"), ("a/b", "q"), ("a%252Fb", "q"), ("a%b", "q"), ("a%", "bq"), ("a_", "q")],
-    [("", "q"), (" ", "q"), ("  ", "q"), ("\t", "q"), ("None", "q"), ("0", "q"), ("null", "q")],
-    [("a", "q"), ("A", "q"), ("a ", "q"), (" a", "q"), ("a", "Q"), ("a", "q "), ("á", "q")],
-    [
-        ("\u00e9", "q"),
-        ("e\u0301", "q"),
-        ("\ufb01", "q"),
-        ("fi", "q"),
-        ("\u0130", "q"),
-        ("i", "q"),
-    ],
-    [("*", "q"), ("?", "q"), ("[a]", "q"), ("a", "*"), ("a", "?"), ("a", "[q]"), ("_", "q")],
-    [("'a'", "q"), ('"a"', "q"), ("a\\", "q"), ("a;--", "q"), ("a\r\n", "q"), ("a\n", "q")],
-    [("x" * 256, "q"), ("x" * 255, "q"), ("x" * 255 + "y", "q"), ("\U0001f600" * 64, "q")],
-]
 
 
 @pytest.fixture(params=COLLIDING, ids=lambda names: ascii(names[0]))

@@ -1,11 +1,12 @@
-"""What the reference keeps in mind: queues, messages, leases and idempotency keys."""
+"""What the reference keeps in mind: queues, messages, leases, keys, credentials, quotas."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from queues.errors import IdempotencyKeyReused, QueueChanged
-from queues.model import Idempotency, Message, Queue
+from queues.model import Credential, Idempotency, Message, Queue, Rate
 
 
 @dataclass
@@ -66,11 +67,47 @@ class StoredQueue:
         self.messages.remove(gone)
 
 
+@dataclass
+class StoredCredential:
+    """A credential, and whether it was revoked."""
+
+    credential: Credential
+    revoked: bool = False
+
+    def exists(self, now_ms: int) -> bool:
+        return self.credential.expires_ms > now_ms
+
+    def is_live(self, now_ms: int) -> bool:
+        return self.exists(now_ms) and not self.revoked
+
+
+@dataclass
+class Bucket:
+    """What a bucket of tokens held at the latest time that was counted."""
+
+    level: Fraction
+    latest_ms: int
+
+    def fill(self, rate: Rate, now_ms: int) -> None:
+        passed_ms = max(0, now_ms - self.latest_ms)
+        self.latest_ms += passed_ms
+        # NOTE: `repr` makes 0.1 a tenth, not the nearest fraction of a power of two.
+        self.level += Fraction(repr(rate.per_s)) * passed_ms / 1000
+        self.level = min(self.level, Fraction(rate.burst))
+
+
 class World:
-    """All queues of all projects, and the one counter that all sequences come from."""
+    """All that is kept of all projects, and the one counter that all sequences come from.
+
+    `revocation` is the version of what is revoked.
+    """
 
     def __init__(self) -> None:
         self.queues: dict[tuple[str, str], StoredQueue] = {}
+        self.credentials: dict[tuple[str, str], StoredCredential] = {}
+        self.revocation = 0
+        self.quotas: dict[str, bytes] = {}
+        self.buckets: dict[tuple[str, str], Bucket] = {}
         self._last_seq = 0
 
     def next_seq(self) -> int:
