@@ -11,11 +11,14 @@ from __future__ import annotations
 import re
 import secrets
 import zlib
+from collections.abc import Iterable
+from functools import lru_cache
 
 _MESSAGE_ID = re.compile(r"[0-9a-f]{22}", re.ASCII)
 _CLAIM_ID = re.compile(r"[0-9a-zA-Z_-]{1,64}", re.ASCII)
 
 
+@lru_cache(maxsize=4096)
 def queue_tag(project: str, queue: str) -> str:
     """Return the 8 hexadecimal digits that mark ids of this queue."""
     name = project.encode(errors="surrogatepass") + b"\0" + queue.encode()
@@ -25,6 +28,11 @@ def queue_tag(project: str, queue: str) -> str:
 def message_id(seq: int, tag: str) -> str:
     """Return the id of the message with sequence `seq` in the queue with `tag`."""
     return f"{seq:014x}{tag}"
+
+
+def message_ids(seqs: Iterable[int], tag: str) -> list[str]:
+    """Return the ids of many messages of one queue."""
+    return [f"{seq:014x}{tag}" for seq in seqs]
 
 
 def parse_message_id(text: str, tag: str) -> int | None:

@@ -27,13 +27,13 @@ _RESOURCE_TYPES = ("messages", "subscriptions")
 T = TypeVar("T")
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, gc=False):
     body: msgspec.Raw
     ttl: int | None = None
     delay: int | None = None
 
 
-class _Post(msgspec.Struct):
+class _Post(msgspec.Struct, gc=False):
     messages: list[_Message] = []
 
 
@@ -159,9 +159,9 @@ class RequestReader:
     async def messages(self, req: falcon.asgi.Request) -> PostedMessages:
         """Return the messages to be posted, their bodies as they came."""
         document = await self._document(req, self._settings.max_messages_post_bytes)
-        posted = media.decode(document, _Post)
+        posted, encoding = media.decode(document, _Post), document.media
         drafts = [
-            Draft(bytes(message.body), document.media, message.ttl, message.delay)
+            Draft(bytes(message.body), encoding, message.ttl, message.delay)
             for message in posted.messages
         ]
         return PostedMessages(drafts, len(document.data))

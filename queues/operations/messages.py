@@ -105,8 +105,7 @@ class MessageOperations:
             )
 
         seqs = await self._policies.apply(project, queue, step)
-        tag = ids.queue_tag(project, queue)
-        return [ids.message_id(seq, tag) for seq in seqs]
+        return ids.message_ids(seqs, ids.queue_tag(project, queue))
 
     def _prepare(
         self, drafts: Sequence[Draft], policy: QueuePolicy, client_id: str, document_bytes: int
@@ -117,14 +116,20 @@ class MessageOperations:
             raise InvalidRequest(
                 f"The request must not exceed {policy.max_post_bytes} bytes for this queue."
             )
-        return [
-            self._new_message(index, draft, policy, client_id)
-            for index, draft in enumerate(drafts)
-        ]
+        messages, known = [], None
+        for index, draft in enumerate(drafts):
+            wanted = draft.ttl_s, draft.delay_s
+            # PERF: most messages of a post ask for the same.
+            if wanted != known:
+                ttl_s, delay_s = self._lifetime(index, draft, policy)
+                known = wanted
+            messages.append(
+                NewMessage(draft.body, draft.media, ttl_s, delay_s * 1000, client_id)
+            )
+        return messages
 
-    def _new_message(
-        self, index: int, draft: Draft, policy: QueuePolicy, client_id: str
-    ) -> NewMessage:
+    def _lifetime(self, index: int, draft: Draft, policy: QueuePolicy) -> tuple[int, int]:
+        """Return ttl and delay of a message, with the defaults of its queue for None."""
         ttl_s, delay_s = policy.message_ttl_s, policy.message_delay_s
         if draft.ttl_s is not None:
             ttl_s = check_message_ttl(f"messages[{index}].ttl", draft.ttl_s, self._limits)
@@ -137,7 +142,7 @@ class MessageOperations:
                 f"messages[{index}]: a delay of {delay_s} s outlasts the ttl of {ttl_s} s, so "
                 "nobody would ever see the message."
             )
-        return NewMessage(draft.body, draft.media, ttl_s, delay_s * 1000, client_id)
+        return ttl_s, delay_s
 
     async def _create(self, project: str, queue: str) -> int:
         """Create the queue with empty metadata, as its first post does; return its version.

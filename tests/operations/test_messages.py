@@ -68,6 +68,16 @@ async def test_ttl_and_delay_come_from_the_message_the_queue_or_the_server(
     assert await times(operations) == [expected]
 
 
+async def test_each_message_of_a_post_has_its_own_ttl_and_delay(
+    operations: Operations,
+) -> None:
+    wanted = [(60, 0), (60, 1), (61, 1), (61, 1), (60, 1), (60, 0)]
+    await post(operations, *[draft(ttl_s=ttl_s, delay_s=delay_s) for ttl_s, delay_s in wanted])
+    assert await times(operations) == wanted
+    with pytest.raises(InvalidRequest, match=r"messages\[2\].ttl must be between"):
+        await post(operations, draft(ttl_s=60), draft(ttl_s=60), draft(ttl_s=59))
+
+
 OUTLASTING = {
     "equal": (draft(ttl_s=60, delay_s=60), {}),
     "longer": (draft(ttl_s=60, delay_s=61), {}),
