@@ -44,7 +44,8 @@ class Plan:
 class Usage(NamedTuple):
     """Processor time used so far: by the server, its store, this program, and everybody.
 
-    `switches` is how often the threads of the server left a core.
+    `switches` is how often the threads of the server left a core, `cores_s` what anybody used
+    of the cores of the server.
     """
 
     server_s: float
@@ -52,14 +53,19 @@ class Usage(NamedTuple):
     own_s: float
     machine_s: float
     switches: float
+    cores_s: float
 
 
 class Target(NamedTuple):
-    """A server: its address, the processes of its workers and those of its store."""
+    """A server: its address, the processes of its workers and those of its store.
+
+    `cores` are those of the workers; none means all.
+    """
 
     host: str
     workers: Sequence[int] = ()
     store: Sequence[int] = ()
+    cores: Collection[int] = ()
 
     def usage(self) -> Usage:
         """Return the processor time used so far."""
@@ -70,6 +76,7 @@ class Target(NamedTuple):
             own_s,
             machine_cpu_s(),
             switches(self.workers),
+            machine_cpu_s(self.cores),
         )
 
 
@@ -143,6 +150,7 @@ def figures(measured: Measured[Usage], steps: int) -> dict[str, Any]:
         "store_cpu_us_per_request": round(used.store_s / requests * 1e6, 1),
         "switches_per_request": round(used.switches / requests, 2),
         "server_busy": round(used.server_s / seconds, 3),
+        "cores_busy": round(used.cores_s / seconds, 3),
         "load_busy": round(used.own_s / seconds, 3),
         "others_busy": round(max(0, used.machine_s - sum(used[:3])) / seconds, 3),
         "ran_dry": measured.ran_dry,

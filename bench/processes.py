@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,10 +45,16 @@ def switches(pids: Iterable[int]) -> int:
     return found
 
 
-def machine_cpu_s() -> float:
-    """Return the processor time that this machine has spent on anything, over all cores."""
-    user, nice, system, _idle, _iowait, *rest = Path("/proc/stat").read_text().split()[1:9]
-    return sum(int(ticks) for ticks in (user, nice, system, *rest)) / _TICKS
+def machine_cpu_s(cores: Collection[int] = ()) -> float:
+    """Return the processor time that anybody has used of these cores; without any, of all."""
+    names = {f"cpu{core}" for core in cores} or {"cpu"}
+    lines = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
+    return sum(_busy_ticks(line[1:9]) for line in lines if line[0] in names) / _TICKS
+
+
+def _busy_ticks(fields: Sequence[str]) -> int:
+    user, nice, system, _idle, _iowait, *rest = fields
+    return sum(int(ticks) for ticks in (user, nice, system, *rest))
 
 
 def _ticks(pid: int) -> int:

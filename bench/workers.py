@@ -1,7 +1,7 @@
 """`python -m bench workers`: two workers on two cores beside one worker on one core.
 
 With two cores there is none left for the load and the store, so what those use is taken off:
-compared is the throughput for each core that was free for the workers.
+what is compared is the throughput for each core that was free for the workers.
 """
 
 from __future__ import annotations
@@ -69,17 +69,17 @@ def _server(
             folder / "nusku", store.url, workers=workers, cores=cores, settings=SETTINGS
         ) as server,
     ):
-        yield Target(server.host, server.workers, store.pids)
+        yield Target(server.host, server.workers, store.pids, cores)
 
 
 def scaled(one: Sequence[Figures], two: Sequence[Figures]) -> Figures:
-    """Return how much two workers do on two free cores, as a multiple of one worker on one.
+    """Return how much two workers would do with two free cores, for what one does with one.
 
-    One worker has its core for itself. Two have both cores without what load, store and
-    others use of them; what they leave idle counts against them. The median of the rounds.
+    A core is free for workers as far as nobody else uses it: neither the load nor the store
+    nor others. What the workers leave idle counts against them. The median of the rounds.
     """
     times = [
-        WORKERS * (second["per_s"] / free_cores(second, WORKERS)) / first["per_s"]
+        WORKERS * for_a_free_core(second, WORKERS) / for_a_free_core(first, 1)
         for first, second in zip(one, two, strict=True)
     ]
     return {
@@ -93,7 +93,11 @@ def scaled(one: Sequence[Figures], two: Sequence[Figures]) -> Figures:
     }
 
 
+def for_a_free_core(found: Figures, cores: int) -> float:
+    """Return the operations a second for each core that was free for the workers."""
+    return float(found["per_s"] / free_cores(found, cores))
+
+
 def free_cores(found: Figures, cores: int) -> float:
-    """Return how many of the cores nobody but the workers used."""
-    store = found["store_cpu_us_per_request"] * found["requests"] / 1e6 / found["seconds"]
-    return float(cores - found["load_busy"] - store - found["others_busy"])
+    """Return how many of the cores of the workers nobody else used."""
+    return float(cores - (found["cores_busy"] - found["server_busy"]))

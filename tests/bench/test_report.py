@@ -13,7 +13,8 @@ from bench.picture import Bar, draw
 from bench.report import document, save, tables
 from bench.window import Measured
 
-_BEFORE, _AFTER = Usage(1.0, 2.0, 3.0, 10.0, 5), Usage(1.5, 2.2, 3.4, 12.0, 4005)
+_BEFORE = Usage(1.0, 2.0, 3.0, 10.0, 5, 4.0)
+_AFTER = Usage(1.5, 2.2, 3.4, 12.0, 4005, 5.0)
 
 
 def _figures() -> dict[str, Any]:
@@ -34,6 +35,7 @@ def test_processor_time_of_others_is_what_nobody_of_ours_used() -> None:
     assert found["server_busy"] == 0.25
     assert found["load_busy"] == 0.2
     assert found["others_busy"] == 0.45
+    assert found["cores_busy"] == 0.5
 
 
 def test_a_document_can_be_kept_and_names_no_machine(tmp_path: Path) -> None:
@@ -50,6 +52,12 @@ def test_a_table_has_a_row_for_each_workload_with_or_without_a_ratio() -> None:
     assert len(lines) == 4
     assert len({line.count("|") for line in lines}) == 1
     assert "| 0.5 |" in lines[3]
+
+
+def test_a_table_leaves_out_what_nothing_was_measured_of() -> None:
+    head = tables({"results": [{**_figures(), "ratio": 0.5}, _figures()]}).splitlines()[0]
+    assert "| x bare |" in head
+    assert "apart" not in head
 
 
 def test_a_picture_is_drawn_to_scale_and_escapes_names() -> None:
