@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from operator import itemgetter
 from typing import NamedTuple
 
-from pymongo import ASCENDING, UpdateMany
+from pymongo import UpdateMany
 
 from queues.errors import ClaimLost, QueueChanged, StorageUnavailable
 from queues.model import Claim, DeadLetterPolicy, Idempotency
@@ -105,10 +106,10 @@ class MongoClaims(ClaimStore):
         return await self._find(doc["bucket"], claim_id, now_ms) if doc else None
 
     async def _find(self, bucket: str, claim_id: str, now_ms: int) -> Claim | None:
-        held = self.db.messages.find(_held(bucket, claim_id, now_ms)).sort("seq", ASCENDING)
-        docs = await held.to_list(None)
+        docs = await self.db.messages.find(_held(bucket, claim_id, now_ms)).to_list(None)
         if not docs:
             return None
+        docs.sort(key=itemgetter("seq"))
         messages = [codec.message(doc, now_ms) for doc in docs]
         return Claim(claim_id, docs[0]["lease"], docs[0]["leased"], messages)
 

@@ -10,7 +10,7 @@ from queues.model import (
     NewMessage,
     Queue,
 )
-from storage_drivers.mongodb.layout import Document, message_id, unescape
+from storage_drivers.mongodb.layout import Document, escape, message_id, unescape
 
 
 def queue(doc: Document) -> Queue:
@@ -35,7 +35,7 @@ def message_document(bucket: str, seq: int, new: NewMessage, now_ms: int) -> Doc
         "ttl": new.ttl_s,
         "body": new.body,
         "media": int(new.media),
-        "client": new.client_id,
+        "client": escape(new.client_id),
         "claim": "",
         "count": 0,
     }

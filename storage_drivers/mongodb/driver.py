@@ -91,7 +91,7 @@ class Driver(Storage):
         if hello.get("maxWireVersion", 0) < _OLDEST_WIRE_VERSION:
             raise ConfigurationError("storage mongodb: MongoDB 5.0 or newer is needed")
         try:
-            self._find_collections(standalone=_is_standalone(hello))
+            self._find_collections(hello)
             await self._make_indexes()
         except (InvalidName, OperationFailure) as ex:
             if isinstance(ex, OperationFailure) and ex.code not in _REFUSED:
@@ -109,13 +109,15 @@ class Driver(Storage):
         assert self._client is not None, "open() comes first"  # noqa: S101 (a programming error)
         return self._client
 
-    def _find_collections(self, *, standalone: bool) -> None:
+    def _find_collections(self, hello: Document) -> None:
         """Read what a majority has, where there is one to ask."""
+        standalone = _is_standalone(hello)
         level = ReadConcern(None if standalone else "majority")
         database = self._opened.get_database(urls.database_name(self._url), read_concern=level)
         self.db.queues = database["queues"]
         self.db.messages = database["messages"]
         self.db.answers = database["answers"]
+        self.db.sharded = hello.get("msg") == "isdbgrid"
         if not standalone:
             self.db.causal = self._session
 

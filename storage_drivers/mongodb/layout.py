@@ -18,7 +18,7 @@
     _id       bucket and sequence in 14 hexadecimal digits, so that _id order is queue order
     b, seq    the same two, for indexes and for the shard key (b)
     visible   0 ready; a time: delayed or leased until then; HIDDEN and above: see below
-    expires, posted, ttl, body, media, client, origin (of a dead letter)
+    expires, posted, ttl, body, media, client (escaped), origin (of a dead letter)
     claim     of the lease, which may have ended; empty without one
     count, lease, leased
     stage     STAGED only: what decides whether the message will be seen, see staging.py
@@ -113,8 +113,8 @@ class Database:
 
     Reads see what a majority has. `causal` opens a session in which a read sees at least
     what an earlier one saw, also when the primary changes in between; on a standalone
-    server it is None. `seqs` and `buckets` are hints from earlier calls; what they say is
-    never trusted without a condition in the store.
+    server it is None. `seqs`, `buckets` and `full_pages` are hints from earlier calls; what
+    they say is never trusted without a condition in the store.
     """
 
     timeout_ms: int
@@ -122,8 +122,10 @@ class Database:
     messages: Collection = None
     answers: Collection = None
     causal: Callable[[], AbstractAsyncContextManager[Any]] = nullcontext
+    sharded: bool = False
     seqs: dict[str, int] = field(default_factory=dict)
     buckets: dict[str, str] = field(default_factory=dict)
+    full_pages: dict[str, bool] = field(default_factory=dict)
 
     @staticmethod
     def latest(collection: Collection) -> Collection:
@@ -138,6 +140,10 @@ class Database:
         """Note the bucket and the last sequence of a queue, forgetting the oldest note."""
         _note(self.buckets, queue_id, bucket)
         _note(self.seqs, queue_id, seq)
+
+    def remember_page(self, queue_id: str, *, full: bool) -> None:
+        """Note whether the last page of a queue's messages was full."""
+        _note(self.full_pages, queue_id, full)
 
 
 def _note(notes: dict[str, _T], queue_id: str, value: _T) -> None:
@@ -186,6 +192,16 @@ def new_token() -> str:
 def message_id(bucket: str, seq: int) -> str:
     """Return the `_id` of a message; ids of one bucket sort by sequence."""
     return f"{bucket}{seq:014x}"
+
+
+def sequence_of(message_id: str) -> int:
+    """Return the sequence in the `_id` of a message."""
+    return int(message_id[-14:], 16)
+
+
+def bucket_ids(bucket: str) -> Document:
+    """Return the condition for all `_id` of a bucket; `g` follows the hexadecimal digits."""
+    return {"$gt": bucket, "$lt": bucket + "g"}
 
 
 def message_ids(bucket: str, seqs: Iterable[int]) -> list[str]:

@@ -1,15 +1,32 @@
-"""Listing: a page of messages that no writer can fill in behind the reader's back."""
+"""Listing: a page of messages that no writer can fill in behind the reader's back.
+
+One command reads the queue's document and, after it, the messages of the bucket that this
+process knows the queue to have. If the queue has another one by now, the command is sent
+again: what is shown is always of the bucket that the same command found in the document.
+"""
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any, NamedTuple
 
-from pymongo import ASCENDING
-
+from queues.errors import StorageUnavailable
 from queues.model import MessagePage
 from queues.storage import HIDDEN_PER_LISTING
 from storage_drivers.mongodb import codec, sequence
-from storage_drivers.mongodb.layout import HIDDEN, Database, Document, message_id
+from storage_drivers.mongodb.layout import (
+    HIDDEN,
+    Database,
+    Document,
+    bucket_ids,
+    escape,
+    message_id,
+    sequence_of,
+)
+from storage_drivers.mongodb.queues import LIVE, find_live
+
+#: Attempts on a queue that is purged or created again at the same time.
+_ATTEMPTS = 20
 
 
 class Wanted(NamedTuple):
@@ -22,24 +39,14 @@ class Wanted(NamedTuple):
     exclude_client_id: str | None
     now_ms: int
 
-    def shows(self, doc: Document) -> bool:
-        """Say whether a document is to be on the page."""
-        if doc["visible"] >= HIDDEN or doc["expires"] <= self.now_ms:
-            return False
-        if doc["client"] == self.exclude_client_id:
-            return False
-        if doc["visible"] <= self.now_ms:
-            return True
-        return self.include_claimed if doc["claim"] else self.include_delayed
-
     def condition(self) -> Document:
-        """Return the same as a condition of the store."""
+        """Return which messages are to be on the page."""
         condition: Document = {
             "visible": {"$lt": HIDDEN},
             "expires": {"$gt": self.now_ms},
         }
         if self.exclude_client_id is not None:
-            condition["client"] = {"$ne": self.exclude_client_id}
+            condition["client"] = {"$ne": escape(self.exclude_client_id)}
         if not (self.include_claimed and self.include_delayed):
             condition["$or"] = self._states()
         return condition
@@ -53,71 +60,118 @@ class Wanted(NamedTuple):
         return states
 
 
+class Found(NamedTuple):
+    """The page, and what its reader was allowed to see (None: there is no queue)."""
+
+    page: MessagePage
+    view: sequence.View | None
+
+
 async def page(db: Database, queue_id: str, wanted: Wanted) -> MessagePage:
     """Return the page; see `MessageStore.list`."""
+    found = await _Reader(db, queue_id, wanted).read()
+    if not found.view or not found.view.held or len(found.page.messages) == wanted.limit:
+        return found.page
     async with db.causal() as session:
-        reader = _Reader(db, session, wanted)
-        view = await sequence.look(db, queue_id, session)
-        found = await reader.page(view)
-        if view is None or not view.held or len(found.messages) == wanted.limit:
-            return found
         view = await sequence.look_closer(db, queue_id, session, now_ms=wanted.now_ms)
-        return await reader.page(view)
+        if view is None:
+            return MessagePage([], None)
+        return (await _Reader(db, queue_id, wanted, session, view.bound).read()).page
 
 
 class _Reader(NamedTuple):
     db: Database
-    session: Any
+    queue_id: str
     wanted: Wanted
+    session: Any = None
+    bound: int | None = None
 
-    async def page(self, view: sequence.View | None) -> MessagePage:
-        if view is None:
-            return MessagePage([], None)
-        docs = await self._find(view, self.wanted.limit)
-        if all(map(self.wanted.shows, docs)):
-            return self._filled(docs)
-        return await self._filtered_page(view)
+    async def read(self) -> Found:
+        """Return the page of this moment, up to `bound`, or to where writers are at work.
 
-    def _filled(self, docs: list[Document]) -> MessagePage:
-        messages = [codec.message(doc, self.wanted.now_ms) for doc in docs]
-        return MessagePage(messages, messages[-1].seq if messages else None)
-
-    async def _filtered_page(self, view: sequence.View) -> MessagePage:
-        """Leave messages out in the store, after finding how far it may look."""
-        limit = self.wanted.limit
-        horizon = await self._find_horizon(view)
-        if horizon is not None:
-            view = view._replace(bound=horizon)
-        docs = await self._find(view, limit, self.wanted.condition())
-        found = self._filled(docs)
-        if horizon is not None and len(docs) < limit:
-            return found._replace(next_seq=horizon)
+        PERF: as long as pages are full, nobody needs to know where a listing has to stop.
+        """
+        full = self.db.full_pages.get(self.queue_id, False)
+        found = await self._read(horizon=not full)
+        if full and len(found.page.messages) < self.wanted.limit:
+            found = await self._read(horizon=True)
+        self.db.remember_page(self.queue_id, full=len(found.page.messages) == self.wanted.limit)
         return found
 
-    async def _find_horizon(self, view: sequence.View) -> int | None:
-        """Return the last sequence that this call may look at, None if it may see all.
+    async def _read(self, *, horizon: bool) -> Found:
+        bucket = self.db.buckets.get(self.queue_id)
+        if bucket is None:
+            doc = await find_live(self.db, self.queue_id, self.session)
+            bucket = doc["bucket"] if doc else None
+        for _ in range(_ATTEMPTS):
+            if bucket is None:
+                return Found(MessagePage([], None), None)
+            rows = await self._rows(bucket, horizon=horizon)
+            queue = next((row for row in rows if "bucket" in row), None)
+            if queue and queue["bucket"] == bucket:
+                return self._found(queue, rows)
+            bucket = queue["bucket"] if queue else None
+        raise StorageUnavailable("too many changes of one queue at the same time")
 
-        PERF: counts keys of the `_id` index, at most so many, and reads one document.
+    def _found(self, queue: Document, rows: list[Document]) -> Found:
+        self.db.remember(self.queue_id, bucket=queue["bucket"], seq=queue["seq"])
+        view = sequence.view(queue)
+        last = message_id(view.bucket, view.bound if self.bound is None else self.bound)
+        seen = sorted(
+            (row for row in rows if row is not queue and row["_id"] <= last),
+            key=itemgetter("_id"),
+        )
+        now_ms = self.wanted.now_ms
+        messages = [codec.message(row, now_ms) for row in seen if "horizon" not in row]
+        next_seq = messages[-1].seq if messages else None
+        if seen and len(messages) < self.wanted.limit:
+            # NOTE: either the last message or the horizon, whichever is further on.
+            next_seq = sequence_of(seen[-1]["_id"])
+        return Found(MessagePage(messages, next_seq), view)
+
+    async def _rows(self, bucket: str, *, horizon: bool) -> list[Document]:
+        """Return the queue's document, the document at the horizon, and the messages.
+
+        NOTE: the order of the stages is the order in which MongoDB reads. A message that is
+        inserted or deleted between two of them makes the view or the horizon too low, and
+        never too high.
         """
-        skip = HIDDEN_PER_LISTING + self.wanted.limit - 1
-        docs = await self._find(view, 1, skip=skip, shown={"seq": 1})
-        return docs[0]["seq"] if docs else None
+        pipeline = [
+            {"$match": {"_id": self.queue_id, "live": True}},
+            {"$project": LIVE},
+            *([_union(self._horizon(bucket))] if horizon else ()),
+            _union(self._messages(bucket)),
+        ]
+        batch = self.wanted.limit + 3  # one more than there can be, so that no command follows
+        found = self.db.queues.aggregate(pipeline, session=self.session, batchSize=batch)
+        rows: list[Document] = await found.to_list(None)
+        return rows
 
-    async def _find(
-        self,
-        view: sequence.View,
-        limit: int,
-        condition: Document | None = None,
-        *,
-        skip: int = 0,
-        shown: Document | None = None,
-    ) -> list[Document]:
-        ids = {
-            "$gt": message_id(view.bucket, self.wanted.after_seq),
-            "$lte": message_id(view.bucket, view.bound),
-        }
-        where = {"b": view.bucket, "_id": ids, **(condition or {})}
-        found = self.db.messages.find(where, shown, session=self.session)
-        found = found.sort("_id", ASCENDING).hint("_id_").skip(skip).limit(limit)
-        docs: list[Document] = await found.to_list(None)
-        return docs
+    def _messages(self, bucket: str) -> list[Document]:
+        return [
+            *self._range(bucket),
+            {"$limit": HIDDEN_PER_LISTING + self.wanted.limit},
+            {"$match": self.wanted.condition()},
+            {"$limit": self.wanted.limit},
+        ]
+
+    def _horizon(self, bucket: str) -> list[Document]:
+        """Return how to find the last `_id` that this call may look at, if there are so many.
+
+        PERF: reads keys of the `_id` index alone, except where the shard key is asked for.
+        """
+        return [
+            *self._range(bucket),
+            {"$skip": HIDDEN_PER_LISTING + self.wanted.limit - 1},
+            {"$limit": 1},
+            {"$project": {"horizon": "$_id"}},
+        ]
+
+    def _range(self, bucket: str) -> list[Document]:
+        shard = {"b": bucket} if self.db.sharded else {}
+        ids = bucket_ids(bucket) | {"$gt": message_id(bucket, self.wanted.after_seq)}
+        return [{"$match": {**shard, "_id": ids}}, {"$sort": {"_id": 1}}]
+
+
+def _union(pipeline: list[Document]) -> Document:
+    return {"$unionWith": {"coll": "messages", "pipeline": pipeline}}

@@ -19,6 +19,7 @@ from storage_drivers.mongodb.layout import (
     TOMBSTONE_MS,
     Database,
     Document,
+    bucket_ids,
     escape,
     new_token,
     queue_id,
@@ -27,7 +28,10 @@ from storage_drivers.mongodb.layout import (
 #: Attempts of a conditional change while others change the same queue.
 _ATTEMPTS = 20
 
-_SHOWN = {"name": 1, "metadata": 1, "version": 1, "created": 1}
+#: What calls on messages need to know of a queue.
+LIVE = {"bucket": 1, "life": 1, "version": 1, "seq": 1, "open": 1}
+
+_SHOWN = {"name": 1, "metadata": 1, "version": 1, "created": 1, "bucket": 1, "seq": 1}
 
 
 class MongoQueues(QueueStore):
@@ -63,7 +67,7 @@ class MongoQueues(QueueStore):
             return_document=ReturnDocument.AFTER,
         )
         if doc is not None:
-            return codec.queue(doc)
+            return _noted(self.db, doc)
         if await _find(self.db, key) is None:
             raise QueueNotFound(queue)
         raise QueueChanged(queue)
@@ -133,21 +137,16 @@ class MongoQueues(QueueStore):
 
     async def _end(self, here: Document, direction: int, now_ms: int) -> Message | None:
         doc = await self.db.messages.find_one(
-            here | _bucket_ids(here["b"]), sort=[("_id", direction)], hint="_id_"
+            here | {"_id": bucket_ids(here["b"])}, sort=[("_id", direction)], hint="_id_"
         )
         return codec.message(doc, now_ms) if doc else None
-
-
-def _bucket_ids(bucket: str) -> Document:
-    """Return the condition for all `_id` of a bucket; `g` follows the hexadecimal digits."""
-    return {"_id": {"$gt": bucket, "$lt": bucket + "g"}}
 
 
 async def find_live(db: Database, key: str, session: Any = None) -> Document | None:
     """Return what calls on messages need to know of a queue, or None if it is absent."""
     doc: Document | None = await db.queues.find_one(
         {"_id": key, "live": True},
-        {"bucket": 1, "life": 1, "version": 1, "seq": 1, "open": 1},
+        LIVE,
         session=session,
     )
     if doc is not None:
@@ -157,7 +156,13 @@ async def find_live(db: Database, key: str, session: Any = None) -> Document | N
 
 async def _find(db: Database, key: str) -> Queue | None:
     doc = await db.queues.find_one({"_id": key, "live": True}, _SHOWN)
-    return codec.queue(doc) if doc else None
+    return _noted(db, doc) if doc else None
+
+
+def _noted(db: Database, doc: Document) -> Queue:
+    """Return the queue, and remember what spares the next post to it a command."""
+    db.remember(doc["_id"], bucket=doc["bucket"], seq=doc["seq"])
+    return codec.queue(doc)
 
 
 async def create_queue(
@@ -187,8 +192,14 @@ async def create_queue(
             return existing, False
         try:
             # NOTE: revives a tombstone or inserts; a live queue has the _id and refuses.
-            await db.queues.update_one({"_id": key, "live": False}, changes, upsert=True)
+            doc = await db.queues.find_one_and_update(
+                {"_id": key, "live": False},
+                changes,
+                projection=_SHOWN,
+                upsert=True,
+                return_document=ReturnDocument.AFTER,
+            )
         except DuplicateKeyError:
             continue
-        return codec.queue(created), True
+        return _noted(db, doc), True
     raise StorageUnavailable("too many changes of one queue at the same time")

@@ -157,10 +157,9 @@ async def close(db: Database, queue_id: str, tokens: Iterable[str]) -> None:
     await db.queues.update_one({"_id": queue_id}, {"$unset": unset})
 
 
-async def look(db: Database, queue_id: str, session: Any) -> View | None:
-    """Return what a reader may see right now, or None for an absent queue."""
-    doc = await find_live(db, queue_id, session)
-    return _view(doc, doc["open"], doc["seq"]) if doc else None
+def view(doc: Document) -> View:
+    """Return what a reader may see at the moment at which a queue's document was read."""
+    return _view(doc, doc["open"], doc["seq"])
 
 
 async def look_closer(db: Database, queue_id: str, session: Any, *, now_ms: int) -> View | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pymongo import ASCENDING
 
 from storage_drivers.mongodb import dead_letters, leasing
-from storage_drivers.mongodb.layout import MOVING, Collection, Database, Document
+from storage_drivers.mongodb.layout import MOVING, Collection, Database, Document, bucket_ids
 
 
 async def sweep(db: Database, *, limit: int, now_ms: int) -> int:
@@ -15,10 +15,11 @@ async def sweep(db: Database, *, limit: int, now_ms: int) -> int:
         + await leasing.reap(db, {}, limit, now_ms)
         + await leasing.promote(db, {}, limit, now_ms)
         + await _empty_dropped_buckets(db, limit)
-        + await _remove(db.answers, {"until": {"$lte": now_ms}}, limit)
+        + await _remove(db.answers, {"until": {"$lte": now_ms}}, "until", limit)
         + await _remove(
             db.queues,
-            {"gone": {"$lte": now_ms}, "live": False, "leftover": {"$exists": False}},
+            {"gone": {"$gt": 0, "$lte": now_ms}, "leftover": {"$exists": False}},
+            "gone",
             limit,
         )
     )
@@ -36,7 +37,8 @@ async def _empty_dropped_buckets(db: Database, limit: int) -> int:
     if doc is None:
         return 0
     bucket = doc["dropped"][0]
-    removed = await _remove(db.messages, {"b": bucket}, limit)
+    here = {"b": bucket, "_id": bucket_ids(bucket)}
+    removed = await _remove(db.messages, here, "_id", limit)
     if removed < limit:
         queue = {"_id": doc["_id"]}
         await db.queues.update_one(queue, {"$pull": {"dropped": bucket}})
@@ -46,8 +48,9 @@ async def _empty_dropped_buckets(db: Database, limit: int) -> int:
     return removed + 1
 
 
-async def _remove(collection: Collection, where: Document, limit: int) -> int:
-    found = collection.find(where, {"_id": 1}).sort("_id", ASCENDING).limit(limit)
+async def _remove(collection: Collection, where: Document, first: str, limit: int) -> int:
+    """Remove up to `limit` documents in the order of the field `first`, which has an index."""
+    found = collection.find(where, {"_id": 1}).sort(first, ASCENDING).limit(limit)
     ids = [doc["_id"] for doc in await found.to_list(None)]
     if not ids:
         return 0

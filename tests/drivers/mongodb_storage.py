@@ -10,11 +10,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import bson
+import pytest
 
 from storage_drivers.mongodb import Driver
 from tests.clock import MovableClock
 from tests.conformance.handle import QueueHandle
-from tests.servers.mongodb import MongoServer
+from tests.servers.mongodb import MongoServer, external_mongodb
 
 _HEADER_BYTES = 16
 #: Commands of the library, not of the driver.
@@ -123,6 +124,14 @@ def _command(packet: bytes) -> str | None:
 def fresh_url(server: MongoServer) -> str:
     """Return the URL of a database that nobody has used before."""
     return f"{server.url}/nusku_test_{secrets.token_hex(6)}"
+
+
+def store_url(request: pytest.FixtureRequest) -> str:
+    """Return such a URL on the MongoDB that the user provides, else on nx-27017."""
+    base, _, options = (external_mongodb() or "").partition("?")
+    if not base:
+        return fresh_url(request.getfixturevalue("mongodb_server"))
+    return f"{base.rstrip('/')}/nusku_test_{secrets.token_hex(6)}?{options}"
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from queues.errors import StorageUnavailable
 from queues.model import Message
 from storage_drivers.mongodb import Driver, sequence
 from storage_drivers.mongodb.layout import message_id
+from storage_drivers.mongodb.queues import find_live
 from tests.conformance.handle import QueueHandle, seqs_of
 from tests.drivers.mongodb_storage import Line, orders, through_a_line
 from tests.factories import idempotency, new_message, new_messages
@@ -91,9 +92,9 @@ async def test_a_reader_waits_for_a_writer_that_is_only_slow(race: Race) -> None
     posting = asyncio.create_task(race.shaky.post(new_message("slow")))
     await race.line.reached.wait()
     await race.sound.post(new_message("fast"))
-    view = await sequence.look(driver(race.sound).db, "alpha orders", None)
-    assert view is not None
-    assert view.held
+    doc = await find_live(driver(race.sound).db, "alpha orders")
+    assert doc is not None
+    assert sequence.view(doc).held
     reading = asyncio.create_task(race.sound.everything())
     race.line.released.set()
     assert bodies(await reading) == [b"first", b"slow", b"fast"]
