@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from queues.errors import StorageUnavailable
 from queues.model import Claim, DeadLetterPolicy, Idempotency
 from queues.storage import DEAD_LETTERS_PER_CLAIM, ClaimStore
-from storage_drivers.redis.codec import first_lease_ms, unpack_all
+from storage_drivers.redis.codec import lease_ms_of, unpack_all
 from storage_drivers.redis.dead_letters import DeadLetters
 from storage_drivers.redis.executor import Executor, idempotent
-from storage_drivers.redis.layout import decode
+from storage_drivers.redis.layout import MESSAGES, decode
 from storage_drivers.redis.scripts import Argument, Script
 
 logger = logging.getLogger(__name__)
 
 _CLAIM = Script(
     "claim_messages",
-    keys="meta messages ready held leased delayed expires moving claim idempotency",
+    keys=f"meta {MESSAGES} moving claim idempotency",
     args="now_ms queue_version claim_id limit lease_ms grace_ms fingerprint window_ms "
     "max_claims max_moves queue target target_version target_ttl_s",
 )
 _GET = Script("get_claim", keys="messages claim", args="now_ms claim_id")
 _RENEW = Script(
     "renew_claim",
-    keys="meta messages ready held leased expires claim idempotency",
+    keys=f"meta {MESSAGES} claim idempotency",
     args="now_ms claim_id lease_ms grace_ms fingerprint window_ms",
 )
-_RELEASE = Script(
-    "release_claim", keys="messages ready held leased claim", args="now_ms claim_id"
-)
+_RELEASE = Script("release_claim", keys=f"{MESSAGES} claim", args="now_ms claim_id")
 
 
 class RedisClaimStore(ClaimStore):
@@ -71,7 +70,7 @@ class RedisClaimStore(ClaimStore):
         )
         if isinstance(answer, bytes):
             return await self.get(project, queue, decode(answer), now_ms=now_ms)
-        moving, leased = answer
+        moving, *leased = answer
         if moving:
             await self._deliver(project, queue, is_needed=not leased, now_ms=now_ms)
         return _claim(claim_id, leased, now_ms)
@@ -141,10 +140,10 @@ def _policy(queue: str, policy: DeadLetterPolicy | None) -> dict[str, Argument]:
     }
 
 
-def _claim(claim_id: str, leased: bytes, now_ms: int) -> Claim | None:
+def _claim(claim_id: str, leased: Sequence[bytes], now_ms: int) -> Claim | None:
     """Return the claim on these messages; None without any."""
     if not leased:
         return None
     messages = sorted(unpack_all(leased, now_ms))
-    lease_ms = first_lease_ms(leased)
+    lease_ms = lease_ms_of(leased[1])
     return Claim(claim_id, lease_ms, messages[0].visible_ms - lease_ms, messages)

@@ -4,20 +4,20 @@ All keys of a queue begin with `<namespace>:{<project>:<queue>}:`, where both na
 percent-quoted with nothing safe but letters, digits and `_.-~`. No name can therefore forge
 another's key or hash tag, and a queue is one slot of a cluster. The index of a project is
 under `{<project>::}`, the lists of the sweep under `{sweep::<shard>}`: a quoted name holds
-no colon, so these are no queue's. A sequence in an ordered set or a hash is seven bytes, most
-significant first.
+no colon, so these are no queue's. A sequence in a hash is seven bytes, most significant first;
+a page is 64 neighbouring sequences, see `scripts/includes/pages.lua`.
 
 Of a queue:
 
     meta         hash    metadata, version, created_ms; incarnation (the sequence it began
                          at), token (names this life in the project's index)
     seq          string  last sequence given out; outlives the queue for a day
-    messages     hash    sequence -> record (codec.py)
-    ready        zset    sequence by sequence
-    held         zset    the same, of messages that are delayed or leased
-    delayed      zset    sequence by the end of the delay, ms
-    leased       zset    sequence by the end of the lease, ms
-    expires      zset    sequence by expiry, ms; every message is here
+    messages     hash    sequence -> record (codec.py), and page -> state of its messages
+    ready        zset    pages with a ready message, by number
+    order        zset    pages by number
+    waiting      zset    pages with a delayed or leased message, by the first end, ms
+    expires      zset    pages by the first expiry in them, ms
+    leased       string  how many messages are under a lease
     moving       hash    sequence -> dead letter on its way out
     moved        zset    origin of a dead letter that arrived, by its expiry, ms
     claim:<id>   string  the sequences that a claim took, to find them
@@ -35,9 +35,12 @@ from redis.crc import key_slot
 SWEEP_SHARDS = 16
 SEQUENCE_BYTES = 7
 
+#: The keys that hold messages, as they stand in the headers of scripts.
+MESSAGES = "messages ready order waiting expires leased"
+
 _QUEUE_KEYS = (
-    "meta", "seq", "messages", "ready", "held",
-    "delayed", "leased", "expires", "moving", "moved",
+    "meta", "seq", "messages", "ready", "order",
+    "waiting", "expires", "leased", "moving", "moved",
 )  # fmt: skip
 
 
@@ -56,7 +59,7 @@ def _quote(text: str) -> str:
 
 
 def sequence_key(seq: int) -> bytes:
-    """Return a sequence as it stands in ordered sets and hashes."""
+    """Return a sequence as it stands in hashes."""
     return seq.to_bytes(SEQUENCE_BYTES, "big")
 
 

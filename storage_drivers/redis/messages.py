@@ -9,27 +9,25 @@ from queues.storage import HIDDEN_PER_LISTING, MessageStore
 from storage_drivers.redis.codec import client_bytes, pack, unpack, unpack_all
 from storage_drivers.redis.errors import RefusalCode
 from storage_drivers.redis.executor import Executor, idempotent
-from storage_drivers.redis.layout import encode, sequence_key
+from storage_drivers.redis.layout import MESSAGES, encode, sequence_key
 from storage_drivers.redis.scripts import Script
 
 _POST = Script(
     "post_messages",
-    keys="meta seq messages ready held delayed expires idempotency",
+    keys=f"meta seq {MESSAGES} idempotency",
     args="now_ms queue_version fingerprint window_ms records...",
 )
 _LIST = Script(
     "list_messages",
-    keys="messages ready held leased delayed",
+    keys=MESSAGES,
     args="now_ms after_seq limit include_claimed include_delayed client max_hidden",
 )
 _DELETE = Script(
     "delete_messages",
-    keys="messages ready held leased delayed expires claim",
+    keys=f"{MESSAGES} claim",
     args="now_ms condition claim_count claims_and_members...",
 )
-_POP = Script(
-    "pop_messages", keys="messages ready held leased delayed expires", args="now_ms limit"
-)
+_POP = Script("pop_messages", keys=MESSAGES, args="now_ms limit")
 
 _REFUSALS = {
     RefusalCode.CLAIMED: Refusal.CLAIMED,
@@ -38,7 +36,7 @@ _REFUSALS = {
 
 
 class RedisMessageStore(MessageStore):
-    """Messages, each a record in a hash and a member of the ordered sets of its state."""
+    """Messages, each a record in a hash; which are ready is noted page by page."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
@@ -82,7 +80,7 @@ class RedisMessageStore(MessageStore):
         exclude_client_id: str | None,
         now_ms: int,
     ) -> MessagePage:
-        next_seq, found = await self._executor.run(
+        next_seq, *found = await self._executor.run(
             _LIST,
             self._layout.queue(project, queue),
             now_ms=now_ms,

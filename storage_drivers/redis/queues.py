@@ -13,16 +13,14 @@ from queues.storage import QueueStore
 from storage_drivers.redis.codec import unpack_all
 from storage_drivers.redis.errors import Answer, in_time
 from storage_drivers.redis.executor import Executor
-from storage_drivers.redis.layout import decode, encode
+from storage_drivers.redis.layout import MESSAGES, decode, encode
 from storage_drivers.redis.scripts import Script
-
-_MESSAGES = "messages ready held leased delayed expires"
 
 _CREATE = Script("create_queue", keys="meta seq", args="metadata version now_ms first_sequence")
 _UPDATE = Script("update_queue", keys="meta", args="metadata expected_version version")
-_DELETE = Script("delete_queue", keys=f"meta seq {_MESSAGES}", args="now_ms")
-_PURGE = Script("purge_queue", keys=_MESSAGES, args="")
-_STATS = Script("queue_stats", keys=_MESSAGES, args="now_ms")
+_DELETE = Script("delete_queue", keys=f"meta seq {MESSAGES}", args="now_ms")
+_PURGE = Script("purge_queue", keys=MESSAGES, args="")
+_STATS = Script("queue_stats", keys=MESSAGES, args="now_ms")
 _REGISTER = Script("register_queue", keys="names tokens", args="name token now_ms")
 _UNREGISTER = Script("unregister_queue", keys="names tokens", args="name token stale_ms")
 _ENROLL = Script("enroll_queue", keys="due missing", args="tag now_ms")
@@ -140,7 +138,7 @@ class RedisQueueStore(QueueStore):
 
     async def stats(self, project: str, queue: str, *, now_ms: int) -> Stats:
         place = self._layout.queue(project, queue)
-        claimed, total, ends = await self._executor.run(_STATS, place, now_ms=now_ms)
+        claimed, total, *ends = await self._executor.run(_STATS, place, now_ms=now_ms)
         messages = unpack_all(ends, now_ms)
         oldest, newest = messages or (None, None)
         return Stats(claimed=claimed, total=total, oldest=oldest, newest=newest)

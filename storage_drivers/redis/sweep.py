@@ -11,14 +11,14 @@ import asyncio
 
 from storage_drivers.redis.dead_letters import DeadLetters
 from storage_drivers.redis.executor import Executor
-from storage_drivers.redis.layout import SWEEP_SHARDS, encode
+from storage_drivers.redis.layout import MESSAGES, SWEEP_SHARDS, encode
 from storage_drivers.redis.queues import RedisQueueStore
 from storage_drivers.redis.scripts import Script
 
 _TAKE = Script("take_due_queues", keys="due", args="now_ms limit next_ms")
 _SWEEP = Script(
     "sweep_queue",
-    keys="meta messages ready held leased delayed expires moving",
+    keys=f"meta {MESSAGES} moving",
     args="now_ms limit",
 )
 _FORGET = Script("forget_queue", keys="due missing", args="tag now_ms missing_since_ms")
@@ -79,10 +79,9 @@ class Sweep:
     async def _visit(self, tag: str, limit: int, now_ms: int) -> int:
         project, queue = self._layout.names_of(tag)
         place = self._layout.queue(project, queue)
-        dealt, moving, exists = await self._executor.run(
+        dealt, is_unfinished, moving, exists = await self._executor.run(
             _SWEEP, place, now_ms=now_ms, limit=limit
         )
-        is_unfinished = dealt == limit
         if moving:
             delivered = await self._dead_letters.deliver(project, queue, now_ms=now_ms)
             dealt, is_unfinished = dealt + delivered, is_unfinished or delivered < moving

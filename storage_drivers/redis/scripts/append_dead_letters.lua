@@ -1,8 +1,8 @@
 -- Posts messages that another queue gave up, each once however often this is repeated: what
 -- has arrived is remembered in `moved` until the message has expired, and an expired one is
 -- not posted. O(messages * log n).
--- keys: meta seq messages ready expires moved
--- uses: lists record
+-- keys: meta seq messages ready order waiting expires leased moved
+-- uses: lists record pages append
 -- args: now_ms:number entries...
 --   entries: origin (seven bytes of sequence, name of the queue), record, ...
 -- returns: how many were posted | QUEUE_MISSING
@@ -13,16 +13,13 @@ end
 local posted = 0
 for i = 1, #entries, 2 do
   local origin, record = entries[i], entries[i + 1]
-  local _, _, expires_ms = struct.unpack(HEADER, record)
+  local expires_ms = struct.unpack(HEADER, record)
   if expires_ms > now_ms and redis.call('ZADD', moved, 'NX', expires_ms, origin) == 1 then
-    local sequence = redis.call('INCR', seq)
-    local member = member_of(sequence)
-    redis.call('HSET', messages, member, record)
-    redis.call('ZADD', ready, sequence, member)
-    redis.call('ZADD', expires, expires_ms, member)
+    append(redis.call('INCR', seq), record, now_ms)
     posted = posted + 1
   end
 end
+save()
 call_with('ZREM', moved, redis.call('ZRANGEBYSCORE', moved, '-inf', now_ms, 'LIMIT', 0, BATCH))
 local last = redis.call('ZRANGE', moved, -1, -1, 'WITHSCORES')
 if last[2] then

@@ -1,6 +1,6 @@
--- Deletes messages whose state allows it. O(messages * log n).
--- keys: messages ready held leased delayed expires claim
--- uses: lists record remove claimed
+-- Deletes messages whose state allows it. O(messages + log n).
+-- keys: messages ready order waiting expires leased claim
+-- uses: lists record pages claimed
 -- args: now_ms:number condition:text claim_count:number claims_and_members...
 --   condition: "any" state | "free" of a live lease | "claim": leased by one of the claims;
 --   the key `claim` is of the first of them
@@ -12,31 +12,34 @@ for i = 1, claim_count do
 end
 
 local function refusal(m)
-  if condition == 'any' then
+  if condition == 'any' or m.expires_ms <= now_ms then
     return nil
   end
-  if is_leased(m, now_ms) then
-    return not claims[m.claim_id] and CLAIMED or nil
+  local holder = holder_of(m, now_ms)
+  if holder ~= '' then
+    return not claims[holder] and CLAIMED or nil
   end
   return condition == 'claim' and NOT_CLAIMED or nil
 end
 
-local gone, refused = {}, {}
+local found, gone, refused = {}, {}, {}
 for i = claim_count + 1, #claims_and_members do
-  local member = claims_and_members[i]
-  local record = redis.call('HGET', messages, member)
-  if record then
-    local m = unpack_record(record)
-    local code = m.expires_ms > now_ms and refusal(m)
-    if code then
-      refused[#refused + 1] = member
-      refused[#refused + 1] = code
-    else
-      gone[#gone + 1] = member
-    end
+  found[i - claim_count] = {member = claims_and_members[i]}
+end
+read(found)
+for i = 1, #found do
+  local m = found[i]
+  local code = m.record and refusal(m)
+  if code then
+    refused[#refused + 1] = m.member
+    refused[#refused + 1] = code
+  elseif m.record then
+    gone[#gone + 1] = m
   end
 end
+locate(gone)
 remove(gone)
+save()
 if claim_count > 0 and #gone > 0 then
   forget_claimed(claim, gone)
 end

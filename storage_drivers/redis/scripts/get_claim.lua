@@ -1,7 +1,7 @@
--- Returns the messages under a live lease of the claim, in the order of their sequences.
+-- Returns the messages under a live lease of the claim.
 -- keys: messages claim
--- uses: record claimed answers
+-- uses: lists record claimed
 -- args: now_ms:number claim_id:text
--- returns: packed messages
+-- returns: member, record, ...
 
-return pack_messages(claimed(claim, claim_id, now_ms))
+return answer_with({}, claimed(claim, claim_id, now_ms))

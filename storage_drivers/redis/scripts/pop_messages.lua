@@ -1,11 +1,12 @@
--- Removes and returns ready messages, lowest sequences first. O(limit * log n), and each call
+-- Removes and returns ready messages, lowest sequences first. O(limit + log n), and each call
 -- promotes and clears away a bounded number of others.
--- keys: messages ready held leased delayed expires
--- uses: lists record promote remove pick answers
+-- keys: messages ready order waiting expires leased
+-- uses: lists record pages walk due pick
 -- args: now_ms:number limit:number
--- returns: packed messages | AGAIN
+-- returns: member, record, ... | AGAIN
 
-if promote(now_ms, BATCH) == BATCH then
+local _, is_all = promote(now_ms, BATCH)
+if not is_all then
   return AGAIN
 end
 drop_expired(now_ms, BATCH)
@@ -13,10 +14,6 @@ local chosen = pick(now_ms, limit, 0, 0)
 if not chosen then
   return AGAIN
 end
-local members = {}
-for i, m in ipairs(chosen) do
-  members[i] = m.member
-  m.record = pack_record(m)
-end
-remove(members)
-return pack_messages(chosen)
+remove(chosen)
+save()
+return answer_with({}, chosen)

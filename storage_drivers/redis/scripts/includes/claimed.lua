@@ -6,17 +6,17 @@ local MEMBER_BYTES = 7
 -- Returns the messages that are under a live lease of the claim.
 local function claimed(claim, claim_id, now_ms)
   local members = redis.call('GET', claim) or ''
-  local found = {}
+  local found, held = {}, {}
   for at = 1, #members, MEMBER_BYTES do
-    local member = string.sub(members, at, at + MEMBER_BYTES - 1)
-    local record = redis.call('HGET', messages, member)
-    local m = record and unpack_record(record)
-    if m and is_leased(m, now_ms, claim_id) then
-      m.member, m.record = member, record
-      found[#found + 1] = m
+    found[#found + 1] = {member = string.sub(members, at, at + MEMBER_BYTES - 1)}
+  end
+  read(found)
+  for _, m in ipairs(found) do
+    if m.record and holder_of(m, now_ms) == claim_id then
+      held[#held + 1] = m
     end
   end
-  return found
+  return held
 end
 
 -- Takes messages that are gone off the list of the claim: with the last one goes the list.
@@ -27,8 +27,8 @@ local function forget_claimed(claim, gone)
     return
   end
   local is_gone, left = {}, {}
-  for _, member in ipairs(gone) do
-    is_gone[member] = true
+  for _, m in ipairs(gone) do
+    is_gone[m.member] = true
   end
   for at = 1, #members, MEMBER_BYTES do
     local member = string.sub(members, at, at + MEMBER_BYTES - 1)

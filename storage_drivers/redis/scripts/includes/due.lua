@@ -1,0 +1,69 @@
+-- Notices what became due: leases and delays that ended, messages that expired. O(noticed).
+-- keys: messages ready order waiting expires leased
+
+-- How many pages one call looks at.
+local PAGES = 8
+
+local function in_page(page, pattern)
+  local found, slot = {}, string.find(page.states, pattern)
+  local first = struct.unpack('>I6', page.name) * PAGE - 1
+  while slot do
+    found[#found + 1] = {page = page, slot = slot, member = member_of(first + slot)}
+    slot = string.find(page.states, pattern, slot + 1)
+  end
+  read(found)
+  return found
+end
+
+local function promote_in(page, now_ms, limit)
+  local promoted, next_ms = 0, nil
+  for _, m in ipairs(in_page(page, '[LD]')) do
+    if m.visible_ms <= now_ms and promoted < limit then
+      set_state(page, m.slot, READY)
+      promoted = promoted + 1
+    else
+      next_ms = math.min(next_ms or m.visible_ms, m.visible_ms)
+    end
+  end
+  set_index(waiting, page, true, false)
+  set_index(waiting, page, false, next_ms, next_ms)
+  return promoted
+end
+
+local function drop_in(page, now_ms, limit)
+  local gone, next_ms = {}, nil
+  for _, m in ipairs(in_page(page, '[RLD]')) do
+    if m.expires_ms <= now_ms and #gone < limit then
+      gone[#gone + 1] = m
+    else
+      next_ms = math.min(next_ms or m.expires_ms, m.expires_ms)
+    end
+  end
+  remove(gone)
+  page.expires_ms = next_ms
+  return #gone
+end
+
+local function all_due(index, now_ms, limit, deal)
+  local names = redis.call('ZRANGEBYSCORE', index, '-inf', now_ms, 'LIMIT', 0, PAGES)
+  local dealt = 0
+  if #names > 0 then
+    go_on_when_full()
+    for i = 1, #names do
+      dealt = dealt + deal(page_named(names[i]), now_ms, limit - dealt)
+    end
+    save()
+  end
+  return dealt, #names < PAGES and dealt < limit
+end
+
+-- Makes messages ready whose lease or delay has ended, `limit` at the most. Returns how many,
+-- and whether that was all.
+local function promote(now_ms, limit)
+  return all_due(waiting, now_ms, limit, promote_in)
+end
+
+-- Removes expired messages, `limit` at the most. Returns how many, and whether that was all.
+local function drop_expired(now_ms, limit)
+  return all_due(expires, now_ms, limit, drop_in)
+end
