@@ -56,7 +56,7 @@ DEFAULTS: dict[str, str] = {
         "",
     ),
     "health:get": "role:admin",
-    "quotas:get_all": "role:admin",
+    "quotas:get_own": "",
     "quotas:get": "role:admin",
     "quotas:update": "role:admin",
     "quotas:delete": "role:admin",

@@ -9,7 +9,11 @@ from tests.factories import dead_letters, idempotency, new_message, new_messages
 
 
 def test_stored_numbers_of_media_never_change() -> None:
-    assert {media.name: media.value for media in Media} == {"JSON": 0, "MSGPACK": 1}
+    assert {media.name: media.value for media in Media} == {
+        "JSON": 0,
+        "MSGPACK": 1,
+        "SEALED": 2,
+    }
 
 
 def test_stored_names_never_change() -> None:

@@ -9,6 +9,7 @@ import falcon
 import jwt
 
 from queues.clock import Clock
+from queues.errors import InvalidRequest
 from queues.identity import Grant, Identity
 from queues.operations.credentials import CredentialRegister
 
@@ -33,10 +34,13 @@ class ApplicationTokens:
         self._clock = clock
         self._known: dict[str, Identity] = {}
 
-    @property
-    def can_sign(self) -> bool:
-        """Whether there is a key to sign with."""
-        return bool(self._keys)
+    def check_can_sign(self) -> None:
+        """Refuse to make tokens without a key to sign with.
+
+        Raises: InvalidRequest naming the setting.
+        """
+        if not self._keys:
+            raise InvalidRequest("This service has no key to sign tokens with (keys_file).")
 
     def sign(self, identity: Identity) -> str:
         """Return the token for an identity with a grant."""
