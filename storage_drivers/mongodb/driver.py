@@ -87,9 +87,12 @@ class Driver(Storage):
 
     @bounded
     async def _prepare(self) -> None:
-        hello = await self._hello()
+        try:
+            hello = await self._hello()
+        except InvalidOption as ex:
+            raise urls.refusal(self._url) from ex
         if hello.get("maxWireVersion", 0) < _OLDEST_WIRE_VERSION:
-            raise ConfigurationError("storage mongodb: MongoDB 5.0 or newer is needed")
+            raise ConfigurationError(urls.TOO_OLD)
         try:
             self._find_collections(hello)
             await self._make_indexes()

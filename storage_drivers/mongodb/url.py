@@ -19,10 +19,26 @@ _REQUIRED = {
 
 _DEFAULT_DATABASE = "nusku"
 
+TOO_OLD = "storage mongodb: MongoDB 5.0 or newer is needed"
+
 
 def database_name(url: str) -> str:
     """Return the database in the path of the URL, or the default."""
     return unquote(urlsplit(url).path.strip("/")) or _DEFAULT_DATABASE
+
+
+def refusal(url: str) -> ConfigurationError:
+    """Return why the client wants nothing to do with what the URL leads to.
+
+    SECURITY: the library's own text is left out, here as below.
+    """
+    if not url.startswith("mongodb+srv:"):
+        return ConfigurationError(TOO_OLD)
+    return ConfigurationError(
+        "storage mongodb: DNS names no usable servers for the host of the mongodb+srv URL: "
+        "either it has no SRV records under _mongodb._tcp, or DNS does not answer; "
+        "a mongodb:// URL names the servers itself"
+    )
 
 
 def checked(url: str) -> str:

@@ -67,6 +67,14 @@ async def test_a_store_that_is_not_there_is_reported_without_the_password() -> N
     assert PASSWORD not in str(refused.value)
 
 
+async def test_a_name_without_records_in_dns_is_refused_with_a_reason() -> None:
+    url = f"mongodb+srv://somebody:{PASSWORD}@no-such-cluster.invalid/nusku"
+    with pytest.raises(ConfigurationError, match="SRV records") as refused:
+        await Driver(url, timeout_ms=5000).open()
+    assert "\n" not in str(refused.value)
+    assert PASSWORD not in str(refused.value)
+
+
 @pytest.mark.mongodb
 async def test_options_that_the_driver_sets_itself_may_be_in_the_url(
     mongodb_server: MongoServer,
