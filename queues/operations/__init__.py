@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from queues.authorization import Authorization
 from queues.clock import Clock
+from queues.keys import KeyRing
 from queues.limits import Limits
 from queues.model import Health
 from queues.operations.claims import ClaimOperations
+from queues.operations.credentials import CredentialRegister
 from queues.operations.messages import MessageOperations
 from queues.operations.policies import Policies
 from queues.operations.queues import QueueOperations
+from queues.operations.quotas import Quotas
+from queues.operations.shares import ShareOperations
+from queues.operations.tokens import TokenOperations
+from queues.project_limits import ProjectLimits
 from queues.storage import Storage
 
 
@@ -22,16 +29,33 @@ class Operations:
         clock: Clock,
         *,
         delete_with_claim_id: bool = False,
+        keys: KeyRing | None = None,
+        authorization: Authorization | None = None,
+        project_limits: ProjectLimits = ProjectLimits(),  # noqa: B008 (immutable)
     ) -> None:
         """Join the rules with a store, the limits and a clock."""
         # NOTE: a driver may make its views when it is opened, after this.
         policies = Policies(storage, limits)
+        keys = keys or KeyRing()
         self._storage = storage
+        self.authorization = authorization or Authorization({})
+        self.quotas = Quotas(storage, limits, clock, project_limits)
         self.queues = QueueOperations(storage, limits, clock, policies)
         self.messages = MessageOperations(
             storage, limits, clock, policies, delete_with_claim_id=delete_with_claim_id
         )
         self.claims = ClaimOperations(storage, limits, clock, policies)
+        self.credentials = CredentialRegister(storage, limits, clock)
+        self.shares = ShareOperations(
+            storage,
+            clock,
+            keys=keys.signed_urls,
+            authorization=self.authorization,
+            register=self.credentials,
+        )
+        self.tokens = TokenOperations(
+            limits, clock, authorization=self.authorization, register=self.credentials
+        )
 
     async def health(self) -> Health:
         """Return what the store says of itself.
