@@ -5,6 +5,7 @@ Every `href` is a path that starts with `/v2/`: clients put the endpoint in fron
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ class View(NamedTuple):
     media: Media
 
 
-class Item(msgspec.Struct):
+class Item(msgspec.Struct, gc=False):
     """A message as Zaqar's clients know it. More keys would be an error to them."""
 
     id: str
@@ -36,7 +37,7 @@ class Item(msgspec.Struct):
     checksum: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class Popped(msgspec.Struct):
+class Popped(msgspec.Struct, gc=False):
     """A message that is gone from the queue, and therefore has no address."""
 
     id: str
@@ -48,7 +49,7 @@ class Popped(msgspec.Struct):
     checksum: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class Detailed(msgspec.Struct):
+class Detailed(msgspec.Struct, gc=False):
     """A message with everything that Nusku knows of it."""
 
     id: str
@@ -70,62 +71,94 @@ class ItemWriter:
         """Add Zaqar's MD5 checksum to each message if `checksums`."""
         self._checksums = checksums
 
-    def item(self, queue: str, message: Message, view: View) -> Item:
-        """Return the message as Zaqar's clients know it."""
-        message_id = ids.message_id(message.seq, view.tag)
-        return Item(
-            message_id,
-            message_href(queue, message_id, message.claim_id),
-            message.ttl_s,
-            age_s(message, view.now_ms),
-            media.as_media(message.body, message.media, view.media),
-            self._checksum(message),
-        )
+    def items(self, queue: str, messages: Sequence[Message], view: View) -> list[Item]:
+        """Return messages as Zaqar's clients know them."""
+        above = messages_href(queue)
+        shown = [
+            Item(
+                message_id,
+                _href(above, message_id, message.claim_id),
+                message.ttl_s,
+                age_s(message, view.now_ms),
+                media.as_media(message.body, message.media, view.media),
+            )
+            for message_id, message in zip(_ids(messages, view), messages, strict=True)
+        ]
+        self._add_checksums(shown, messages)
+        return shown
 
-    def popped(self, message: Message, view: View) -> Popped:
-        """Return a message that was removed."""
-        return Popped(
-            ids.message_id(message.seq, view.tag),
-            age_s(message, view.now_ms),
-            message.ttl_s,
-            media.as_media(message.body, message.media, view.media),
-            message.claim_id,
-            message.claim_count,
-            self._checksum(message),
-        )
+    def popped(self, messages: Sequence[Message], view: View) -> list[Popped]:
+        """Return messages that were removed."""
+        shown = [
+            Popped(
+                message_id,
+                age_s(message, view.now_ms),
+                message.ttl_s,
+                media.as_media(message.body, message.media, view.media),
+                message.claim_id,
+                message.claim_count,
+            )
+            for message_id, message in zip(_ids(messages, view), messages, strict=True)
+        ]
+        self._add_checksums(shown, messages)
+        return shown
 
-    def detailed(self, project: str, queue: str, message: Message, view: View) -> Detailed:
-        """Return the message with everything that Nusku knows of it."""
-        message_id = ids.message_id(message.seq, view.tag)
-        return Detailed(
-            message_id,
-            message_href(queue, message_id, message.claim_id),
-            message.ttl_s,
-            age_s(message, view.now_ms),
-            media.as_media(message.body, message.media, view.media),
-            _state(message),
-            message.claim_id,
-            message.claim_count,
-            message.dead_letter and _origin(project, message.dead_letter),
-            self._checksum(message),
-        )
+    def detailed(
+        self, project: str, queue: str, messages: Sequence[Message], view: View
+    ) -> list[Detailed]:
+        """Return messages with everything that Nusku knows of them."""
+        above = messages_href(queue)
+        shown = [
+            Detailed(
+                message_id,
+                _href(above, message_id, message.claim_id),
+                message.ttl_s,
+                age_s(message, view.now_ms),
+                media.as_media(message.body, message.media, view.media),
+                _state(message),
+                message.claim_id,
+                message.claim_count,
+                message.dead_letter and _origin(project, message.dead_letter),
+            )
+            for message_id, message in zip(_ids(messages, view), messages, strict=True)
+        ]
+        self._add_checksums(shown, messages)
+        return shown
 
-    def _checksum(self, message: Message) -> str | msgspec.UnsetType:
-        if not self._checksums:
-            return msgspec.UNSET
-        return media.checksum(message.body, message.media) or msgspec.UNSET
+    def _add_checksums(
+        self, shown: Sequence[Item | Popped | Detailed], messages: Sequence[Message]
+    ) -> None:
+        if self._checksums:
+            for one, message in zip(shown, messages, strict=True):
+                one.checksum = media.checksum(message.body, message.media) or msgspec.UNSET
 
 
-def message_href(queue: str, message_id: str, claim_id: str | None = None) -> str:
-    """Return the address of a message. Clients cut the claim id off behind the last `=`."""
-    href = f"{PREFIX}/queues/{queue}/messages/{message_id}"
-    return href if claim_id is None else f"{href}?claim_id={claim_id}"
+def _ids(messages: Sequence[Message], view: View) -> list[str]:
+    return ids.message_ids([message.seq for message in messages], view.tag)
+
+
+def _href(above: str, message_id: str, claim_id: str | None) -> str:
+    """Return the address of a message; clients cut the claim id off behind the last `=`."""
+    if claim_id is None:
+        return f"{above}/{message_id}"
+    return f"{above}/{message_id}?claim_id={claim_id}"
+
+
+def messages_href(queue: str) -> str:
+    """Return the address of all messages of a queue."""
+    return f"{PREFIX}/queues/{queue}/messages"
+
+
+def message_href(queue: str, message_id: str) -> str:
+    """Return the address of a message that nobody has claimed."""
+    return f"{messages_href(queue)}/{message_id}"
 
 
 def age_s(message: Message, now_ms: int) -> int:
     """Return the seconds since the message was posted."""
+    age_ms = now_ms - message.posted_ms
     # Clocks of several servers differ a little; an age is never negative.
-    return max(0, now_ms - message.posted_ms) // 1000
+    return age_ms // 1000 if age_ms > 0 else 0
 
 
 def timestamp(time_ms: int) -> str:

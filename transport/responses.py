@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 import falcon
 import falcon.asgi
+from falcon.uri import encode_value
 
 from queues import ids
 from queues.model import Health, Media
@@ -15,7 +15,17 @@ from queues.operations.claims import ClaimView
 from queues.operations.messages import Snapshot
 from queues.operations.queues import QueuePage, QueueStats
 from transport import media
-from transport.items import PREFIX, ItemWriter, View, age_s, message_href, timestamp
+from transport.items import (
+    PREFIX,
+    Detailed,
+    Item,
+    ItemWriter,
+    View,
+    age_s,
+    message_href,
+    messages_href,
+    timestamp,
+)
 
 
 class ResponseWriter:
@@ -91,8 +101,9 @@ class ResponseWriter:
         """
         resp.status = falcon.HTTP_201
         first_ids = ",".join(message_ids[: self._ids_per_address])
-        resp.set_header("Location", f"{PREFIX}/queues/{queue}/messages?ids={first_ids}")
-        addresses = [message_href(queue, message_id) for message_id in message_ids]
+        resp.set_header("Location", f"{messages_href(queue)}?ids={first_ids}")
+        above = messages_href(queue)
+        addresses = [f"{above}/{message_id}" for message_id in message_ids]
         self.document(req, resp, {"resources": addresses})
 
     def message_page(
@@ -120,8 +131,7 @@ class ResponseWriter:
     ) -> None:
         """Answer with messages that were removed."""
         view = View(popped.tag, popped.now_ms, req.context.media)
-        shown = [self._items.popped(message, view) for message in popped.messages]
-        self.document(req, resp, {"messages": shown})
+        self.document(req, resp, {"messages": self._items.popped(popped.messages, view)})
 
     def claimed(
         self,
@@ -170,13 +180,15 @@ class ResponseWriter:
         }
         self.document(req, resp, document)
 
-    def _shown(self, req: falcon.asgi.Request, queue: str, found: Snapshot) -> list[Any]:
+    def _shown(
+        self, req: falcon.asgi.Request, queue: str, found: Snapshot
+    ) -> Sequence[Item | Detailed]:
         """Return the messages for a document, with more than Zaqar's keys if asked for."""
         view = View(found.tag, found.now_ms, req.context.media)
         if req.context.detailed:
             project = req.context.caller.project
-            return [self._items.detailed(project, queue, m, view) for m in found.messages]
-        return [self._items.item(queue, message, view) for message in found.messages]
+            return self._items.detailed(project, queue, found.messages, view)
+        return self._items.items(queue, found.messages, view)
 
 
 def _listed_queue(name: str, metadata: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -190,8 +202,13 @@ def _links(req: falcon.asgi.Request, marker: str | None) -> Any:
     """Return the link to the next page: the caller's own parameters with a new marker."""
     if marker is None:
         return []
-    params = {**req.params, "marker": marker}
-    return [{"rel": "next", "href": f"{req.path}?{urlencode(params, doseq=True)}"}]
+    params: dict[str, str | list[str]] = {**req.params, "marker": marker}
+    query = "&".join(
+        f"{encode_value(name)}={encode_value(value)}"
+        for name, values in params.items()
+        for value in ([values] if isinstance(values, str) else values)
+    )
+    return [{"rel": "next", "href": f"{req.path}?{query}"}]
 
 
 def _claim_href(queue: str, claim_id: str) -> str:
