@@ -41,6 +41,7 @@ class QueuePolicy(NamedTuple):
     dead_letter_queue: str | None
     dead_letter_ttl_s: int | None
     max_claim_count: int | None
+    seal: bool
 
 
 def decode(stored: bytes) -> dict[str, Any]:
@@ -96,11 +97,16 @@ def policy(metadata: Mapping[str, Any], version: int | None, limits: Limits) -> 
         dead_letter_queue=metadata.get("_dead_letter_queue"),
         dead_letter_ttl_s=metadata.get("_dead_letter_queue_messages_ttl"),
         max_claim_count=metadata.get("_max_claim_count") or None,
+        seal=bool(metadata.get("_enable_encrypt_messages")),
     )
 
 
-def check(queue: str, metadata: Mapping[str, Any], limits: Limits) -> None:
+def check(
+    queue: str, metadata: Mapping[str, Any], limits: Limits, *, encrypts: bool = False
+) -> None:
     """Refuse reserved attributes of `queue` that have a wrong type or value.
+
+    `encrypts` says whether the store encrypts messages that ask for it.
 
     Raises: InvalidRequest naming the attribute and what was expected.
     """
@@ -109,6 +115,12 @@ def check(queue: str, metadata: Mapping[str, Any], limits: Limits) -> None:
             check_value(name, metadata[name], limits)
     if metadata.get("_dead_letter_queue") == queue:
         raise InvalidRequest("_dead_letter_queue must be another queue than this one.")
+    if metadata.get("_enable_encrypt_messages") and not encrypts:
+        # SECURITY: storing in clear what the user asked to have encrypted would be worse.
+        raise InvalidRequest(
+            "_enable_encrypt_messages: this server does not encrypt messages; "
+            "the file in its setting keys_file has no key for that."
+        )
 
 
 def _integer(name: str, value: object) -> int:
@@ -143,9 +155,6 @@ def _check_max_claim_count(name: str, value: object, limits: Limits) -> None:
 def _check_encryption(name: str, value: object, limits: Limits) -> None:
     if not isinstance(value, bool):
         raise InvalidRequest(f"{name} must be true or false.")
-    if value:
-        # SECURITY: storing in clear what the user asked to have encrypted would be worse.
-        raise InvalidRequest(f"{name}: this server does not encrypt messages.")
 
 
 def _check_flavor(name: str, value: object, limits: Limits) -> None:

@@ -51,10 +51,13 @@ class Capabilities:
 
     `atomic_batches`: a post or a renewal of several messages happens as a whole even when
     the server is killed in the middle. `flat_stats`: stats cost the same at any depth.
+    `encrypts`: messages with `seal` are encrypted before they are stored; then a pop takes
+    two steps, a lease and a removal, and may return an expiry that the lease extended.
     """
 
     atomic_batches: bool
     flat_stats: bool
+    encrypts: bool = False
 
 
 class QueueStore(ABC):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
+from types import ModuleType
 from urllib.parse import urlsplit
 
 from queues.errors import ConfigurationError
@@ -36,12 +38,30 @@ def open_storage(url: str, *, timeout_ms: int) -> Storage:
         known = ", ".join(f"{name}://" for name in _DRIVERS)
         raise ConfigurationError(f"the storage URL must begin with one of {known}")
     module, extra = _DRIVERS[scheme]
-    try:
-        driver = import_module(module)
-    except ModuleNotFoundError as ex:
-        raise ConfigurationError(
-            f"storage {scheme}:// needs a package that is not installed ({ex.name}): "
-            f"install nusku with its extra '{extra}'"
-        ) from ex
+    driver = _load(module, f"storage {scheme}://", extra)
     storage: Storage = driver.Driver(url, timeout_ms=timeout_ms)
     return storage
+
+
+def seal_storage(inner: Storage, keys: Mapping[str, bytes]) -> Storage:
+    """Return a storage that keeps messages in `inner` and encrypts those that ask for it.
+
+    `keys` are the master keys by id, the current one first; without any, it is `inner`.
+
+    Raises: ConfigurationError when the library for that is not installed.
+    """
+    if not keys:
+        return inner
+    sealed = _load("storage_drivers.sealed", "encryption", "encryption")
+    storage: Storage = sealed.SealedStorage(inner, keys)
+    return storage
+
+
+def _load(module: str, what: str, extra: str | None) -> ModuleType:
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as ex:
+        raise ConfigurationError(
+            f"{what} needs a package that is not installed ({ex.name}): "
+            f"install nusku with its extra '{extra}'"
+        ) from ex

@@ -10,6 +10,7 @@ from pathlib import Path
 from queues.storage import Storage
 from storage_drivers import open_storage
 from tests.conformance.reference import ReferenceStorage
+from tests.conformance.sealing import AllSealed
 from tests.conformance.world import World
 from tests.servers.mongodb import MongoServer, connect
 from tests.servers.process import free_port
@@ -42,6 +43,10 @@ class Backend(ABC):
     def storage(self, url: str, *, timeout_ms: int) -> Storage:
         """Return a driver for the namespace, not yet opened."""
         return open_storage(url, timeout_ms=timeout_ms)
+
+    def beneath(self, url: str, *, timeout_ms: int) -> Storage:
+        """Return what keeps the bytes: the driver itself, unless something stands before."""
+        return self.storage(url, timeout_ms=timeout_ms)
 
     def discard(self, url: str) -> None:
         """Remove the namespace; by default it goes with the server or the folder."""
@@ -120,6 +125,23 @@ class SqliteBackend(Backend):
             self._lock.rollback()
             self._lock.close()
             self._lock = None
+
+
+class SealedBackend(SqliteBackend):
+    """A file in which every message is encrypted."""
+
+    name = "sqlite-sealed"
+    history_share = 0.1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._keys = {"current": secrets.token_bytes(32), "older": secrets.token_bytes(32)}
+
+    def storage(self, url: str, *, timeout_ms: int) -> Storage:
+        return AllSealed(self.beneath(url, timeout_ms=timeout_ms), self._keys)
+
+    def beneath(self, url: str, *, timeout_ms: int) -> Storage:
+        return super().storage(url, timeout_ms=timeout_ms)
 
 
 class RedisBackend(Backend):

@@ -24,7 +24,7 @@ new_messages = st.lists(
     st.builds(
         NewMessage,
         body=st.sampled_from([b"1", b'{"a": "\xc3\xa9"}', b"\x80\0"]),
-        media=st.sampled_from(list(Media)),
+        media=st.sampled_from([Media.JSON, Media.MSGPACK]),
         ttl_s=st.sampled_from([10, 60, 3600, 3600, 3600]),
         delay_ms=st.sampled_from([0, 0, 0, 0, 0, 10_000, 30_000]),
         client_id=clients,

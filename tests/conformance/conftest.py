@@ -14,6 +14,7 @@ from tests.conformance.backends import (
     MongoBackend,
     RedisBackend,
     ReferenceBackend,
+    SealedBackend,
     SqliteBackend,
 )
 from tests.conformance.handle import QueueHandle
@@ -24,6 +25,7 @@ from tests.servers.mongodb import external_mongodb
 STORES = [
     pytest.param("reference", id="reference"),
     pytest.param("sqlite", id="sqlite"),
+    pytest.param("sqlite-sealed", id="sqlite-sealed"),
     pytest.param("redis", id="redis", marks=pytest.mark.redis),
     pytest.param("redis-cluster", id="redis-cluster", marks=pytest.mark.redis),
     pytest.param("mongodb", id="mongodb", marks=pytest.mark.mongodb),
@@ -36,6 +38,8 @@ def backend(request: pytest.FixtureRequest) -> Backend:
         return ReferenceBackend()
     if request.param == "sqlite":
         return SqliteBackend()
+    if request.param == "sqlite-sealed":
+        return SealedBackend()
     if request.param == "redis":
         return RedisBackend("redis", request.getfixturevalue("redis_server"))
     if request.param == "redis-cluster":

@@ -28,7 +28,13 @@ class Harness:
 
     async def another(self, *, timeout_ms: int = TIMEOUT_MS) -> Storage:
         """Open one more instance on the same data, like a second server process would."""
-        storage = self.backend.storage(self.url, timeout_ms=timeout_ms)
+        return await self._open(self.backend.storage(self.url, timeout_ms=timeout_ms))
+
+    async def beneath(self) -> Storage:
+        """Open what keeps the bytes, without whatever stands in front of it."""
+        return await self._open(self.backend.beneath(self.url, timeout_ms=TIMEOUT_MS))
+
+    async def _open(self, storage: Storage) -> Storage:
         await storage.open()
         self._opened.append(storage)
         return storage

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import astuple
 
 import pytest
 
 from queues.errors import StorageUnavailable
+from queues.model import Media
 from queues.storage import Capabilities
 from tests.conformance.handle import QueueHandle, seqs_of
 from tests.conformance.harness import Harness
 from tests.conformance.stopwatch import fastest_ms
-from tests.factories import new_messages
+from tests.factories import new_message, new_messages
 
 BATCH = 100
 
@@ -19,7 +21,7 @@ BATCH = 100
 def test_every_driver_states_its_capabilities(orders: QueueHandle) -> None:
     capabilities = orders.storage.capabilities
     assert isinstance(capabilities, Capabilities)
-    assert {type(capabilities.atomic_batches), type(capabilities.flat_stats)} == {bool}
+    assert {type(answer) for answer in astuple(capabilities)} == {bool}
 
 
 async def test_health_tells_the_durability_in_words(orders: QueueHandle) -> None:
@@ -75,3 +77,15 @@ async def test_stats_cost_the_same_at_any_depth_if_the_driver_says_so(
     assert await orders.counts() == (harness.backend.depth // 2, depth + 10)
     if harness.capabilities.flat_stats:
         assert deep_ms < 4 * shallow_ms + 2
+
+
+async def test_what_asks_for_it_is_encrypted_if_the_driver_says_so(
+    orders: QueueHandle, harness: Harness
+) -> None:
+    secret = new_message('"a secret"')._replace(seal=True)
+    (seq,) = await orders.post(secret)
+    assert (await orders.get_one(seq)).body == secret.body
+    bare = await harness.beneath()
+    stored = await orders.on(storage=bare).get_one(seq)
+    encrypted = stored.media is Media.SEALED and secret.body not in stored.body
+    assert encrypted == harness.capabilities.encrypts

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from queues.model import Claim, DeadLetterPolicy, Idempotency, NewMessage
+from queues.model import Claim, DeadLetterPolicy, Idempotency, Message, NewMessage
 from queues.storage import Storage
 from tests.clock import MovableClock
 from tests.conformance.backends import Backend
@@ -239,12 +239,15 @@ class History(RuleBasedStateMachine):
 
     @rule(project=projects, queue=queues, limit=limits)
     def pop(self, project: str, queue: str, limit: int) -> None:
-        now_ms = self._now_ms
-        self._same(
-            project,
-            queue,
-            lambda s, _: s.messages.pop(project, queue, limit=limit, now_ms=now_ms),
-        )
+        now_ms, may_extend = self._now_ms, self._driver.capabilities.encrypts
+
+        async def pop(storage: Storage, _: object) -> list[Message]:
+            popped = await storage.messages.pop(project, queue, limit=limit, now_ms=now_ms)
+            if not may_extend:
+                return list(popped)
+            return [message._replace(ttl_s=0, expires_ms=0) for message in popped]
+
+        self._same(project, queue, pop)
 
     @rule(
         project=projects,

@@ -41,6 +41,8 @@ async def test_a_posted_message_comes_back_as_it_is(orders: QueueHandle) -> None
 async def test_bodies_are_kept_byte_for_byte(
     orders: QueueHandle, body: bytes, media: Media
 ) -> None:
+    if media is Media.SEALED and orders.storage.capabilities.encrypts:
+        pytest.skip("what calls itself sealed was sealed by this storage")
     (seq,) = await orders.post(new_message(body, media=media))
     for message in (await orders.get_one(seq), (await orders.page()).messages[0]):
         assert isinstance(message.body, bytes)
