@@ -11,7 +11,7 @@ from queues.operations import Operations
 from transport import bodies, errors
 from transport.headers import HeaderReader
 from transport.items import PREFIX
-from transport.middleware import Lifespan, RequestContext, RequestId
+from transport.middleware import Lifespan, RequestContext
 from transport.requests import RequestReader
 from transport.resources.claims import ClaimCollection, ClaimItem
 from transport.resources.health import HealthReport, Ping
@@ -46,7 +46,7 @@ def create_app(
     responses = ResponseWriter(
         checksums=settings.enable_checksum, ids_per_address=settings.max_messages_per_page
     )
-    middleware: list[Any] = [RequestId(), RequestContext(HeaderReader(settings)), lifespan]
+    middleware: list[Any] = [RequestContext(HeaderReader(settings)), lifespan]
     app = PromptApp(middleware=middleware)
     # As in Zaqar, a parameter without a value counts as absent.
     app.req_options.keep_blank_qs_values = False

@@ -14,7 +14,7 @@ import falcon.asgi
 
 from queues import errors
 from queues.model import Media
-from transport import media
+from transport import media, request_ids
 from transport.request_ids import request_id
 
 _log = logging.getLogger("nusku.http")
@@ -112,10 +112,16 @@ def _answer(
     description: str,
     code: str | None,
 ) -> None:
-    """Render an error in the encoding that the client accepts, JSON when in doubt."""
+    """Render an error in the encoding that the client accepts, JSON when in doubt.
+
+    What was not read of the request ends with the connection, if `req.context.close`.
+    """
     document = {"title": title, "description": description, "code": code}
     wanted = getattr(req.context, "media", Media.JSON)
     resp.status = status
     resp.content_type = media.JSON if wanted is Media.JSON else media.MSGPACK
     resp.data = media.encode({k: v for k, v in document.items() if v is not None}, wanted)
     resp.append_header("Vary", "Accept")
+    request_ids.show(req, resp)
+    if getattr(req.context, "close", False):
+        resp.set_header("Connection", "close")

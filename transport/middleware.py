@@ -12,21 +12,17 @@ import falcon.asgi
 from queues.clock import Clock
 from queues.operations.sweep import sweep_forever
 from queues.storage import Storage
-from transport import headers, requests
+from transport import headers, request_ids, requests
+from transport.audience import Audience, audience
 from transport.headers import HeaderReader
-from transport.request_ids import request_id
-from transport.resources.health import HealthReport, Ping
-from transport.resources.root import Description, Home, Versions
-
-#: What belongs to no project; load balancers ask for it and cannot send our headers.
-_FOR_ANYBODY = (Home, Ping, HealthReport)
 
 
 class RequestContext:
     """Checks the headers that every request must carry, in Zaqar's order.
 
-    Sets `media`, `caller` and `detailed` of `req.context`. Runs for matched routes only, before
-    the method is looked up. What is said of the service itself needs no caller.
+    Sets `media`, `caller` and `detailed` of `req.context`, as far as the audience of the
+    resource needs them, and the request id of the answer. Runs for matched routes only,
+    before the method is looked up; whatever matches none is answered by `transport.errors`.
     """
 
     def __init__(self, reader: HeaderReader) -> None:
@@ -41,12 +37,14 @@ class RequestContext:
         params: dict[str, Any],
     ) -> None:
         """Check content type, Accept, Client-ID, X-Project-ID and the queue name."""
-        if isinstance(resource, Versions | Description):
+        request_ids.show(req, resp)
+        answered = audience(resource)
+        if answered is Audience.ANYBODY:
             return
         _check_path(req, params)
         headers.check_content_type(req)
         req.context.media = headers.accepted(req)
-        if isinstance(resource, _FOR_ANYBODY):
+        if answered is Audience.WATCHERS:
             return
         req.context.caller = self._reader.caller(req)
         req.context.detailed = requests.detailed(req)
@@ -58,28 +56,12 @@ def _check_path(req: falcon.asgi.Request, params: dict[str, Any]) -> None:
     """Refuse paths that match a route by accident."""
     # SECURITY: an encoded slash would make one path segment out of two, or two of one; and a
     # proxy may have rules for "/v2", which Falcon finds in "//v2", too.
-    raw_path = req.scope.get("raw_path", b"").lower()
-    if b"%2f" in raw_path or raw_path.startswith(b"//"):
+    raw_path = req.scope.get("raw_path", b"")
+    if raw_path.startswith(b"//") or (b"%" in raw_path and b"%2f" in raw_path.lower()):
         raise falcon.HTTPRouteNotFound
     # A trailing slash is no message and no claim; an empty queue name has an error of its own.
     if "" in (params.get("message_id"), params.get("claim_id")):
         raise falcon.HTTPRouteNotFound
-
-
-class RequestId:
-    """Gives every answer an `X-Openstack-Request-Id`, and ends connections that must end."""
-
-    async def process_response(
-        self,
-        req: falcon.asgi.Request,
-        resp: falcon.asgi.Response,
-        resource: object,
-        req_succeeded: bool,
-    ) -> None:
-        """Add the headers."""
-        resp.set_header("X-Openstack-Request-Id", request_id(req))
-        if getattr(req.context, "close", False):
-            resp.set_header("Connection", "close")
 
 
 class Lifespan:

@@ -38,3 +38,8 @@ def request_id(req: falcon.asgi.Request) -> str:
     if known is None:
         known = req.context.request_id = _ids.new()
     return known
+
+
+def show(req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+    """Add the id of the request to its answer."""
+    resp.set_header("X-Openstack-Request-Id", request_id(req))

@@ -8,11 +8,14 @@ import falcon
 import falcon.asgi
 
 from queues.operations import Operations
+from transport.audience import Audience
 from transport.responses import ResponseWriter
 
 
 class Ping:
     """`/v2/ping`."""
+
+    audience = Audience.WATCHERS
 
     def __init__(self, operations: Operations) -> None:
         """Ask the store behind `operations`."""
@@ -30,6 +33,8 @@ class Ping:
 
 class HealthReport:
     """`/v2/health`."""
+
+    audience = Audience.WATCHERS
 
     def __init__(self, operations: Operations, responses: ResponseWriter) -> None:
         """Ask the store behind `operations`."""

@@ -9,6 +9,7 @@ import falcon
 import falcon.asgi
 import msgspec
 
+from transport.audience import Audience
 from transport.items import PREFIX
 
 _VERSIONS = {
@@ -57,6 +58,8 @@ _HOME: dict[str, tuple[str, tuple[str, ...]]] = {
 class Versions:
     """`/`: the versions of the API, for anybody."""
 
+    audience = Audience.ANYBODY
+
     def __init__(self) -> None:
         """Render the answer, which never changes."""
         self._body = msgspec.json.encode(_VERSIONS)
@@ -69,6 +72,8 @@ class Versions:
 
 class Home:
     """`/v2/`: the home document (draft-nottingham-json-home-03)."""
+
+    audience = Audience.WATCHERS
 
     def __init__(self) -> None:
         """Render the answer, which never changes."""
@@ -84,6 +89,8 @@ class Home:
 
 class Description:
     """`/v2/openapi.json`: the OpenAPI 3.1 description of the service."""
+
+    audience = Audience.ANYBODY
 
     def __init__(self) -> None:
         """Read the description that comes with the package."""
