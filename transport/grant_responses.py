@@ -63,15 +63,15 @@ class GrantResponseWriter:
         resp: falcon.asgi.Response,
         identity: Identity,
         token: str,
-    ) -> None:
-        """Answer 201 with a token, which is shown this once."""
+    ) -> str:
+        """Answer 201 with a token, which is shown this once; return its id."""
         grant = identity.grant
         assert grant is not None, "a token is made of a grant"  # noqa: S101
-        req.context.audited_id = grant.id
         resp.status = falcon.HTTP_201
         resp.set_header("Location", f"{PREFIX}/tokens/{grant.id}")
         document = {"id": grant.id, "token": token, "expires": timestamp(grant.expires_ms)}
         self._document(req, resp, document)
+        return grant.id
 
     def entries(
         self,

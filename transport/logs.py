@@ -28,8 +28,18 @@ class LineFormatter(logging.Formatter):
         message = json.dumps(record.message, ensure_ascii=False)
         return (
             f"{moment[:-3]}Z level={record.levelname.lower()} pid={record.process} "
-            f"logger={record.name} msg={message}"
+            f"logger={record.name} msg={message}{_fields(record)}"
         )
+
+
+def _fields(record: logging.LogRecord) -> str:
+    """Return what a record says beside its message, each value as JSON."""
+    given = getattr(record, "fields", {})
+    return "".join(
+        f" {name}={json.dumps(value, ensure_ascii=False)}"
+        for name, value in given.items()
+        if value is not None
+    )
 
 
 def configure(level: str) -> None:
@@ -37,6 +47,8 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(LineFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # Whoever wants fewer lines still wants these.
+    logging.getLogger("nusku.audit").setLevel(logging.INFO)
     for name in _NOISY:
         library = logging.getLogger(name)
         library.handlers.clear()

@@ -8,6 +8,7 @@ import falcon
 import falcon.asgi
 
 from queues.operations.quotas import Quotas
+from transport import audit
 from transport.grant_requests import GrantRequestReader
 from transport.grant_responses import GrantResponseWriter
 
@@ -43,7 +44,6 @@ class QuotaCollection(_QuotaResource):
         "PUT": "quotas:update",
         "DELETE": "quotas:delete",
     }
-    audited: ClassVar = {"PUT": "quota.changed", "DELETE": "quota.deleted"}
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Show limits and usage of one project, or list those with limits of their own."""
@@ -59,13 +59,13 @@ class QuotaCollection(_QuotaResource):
     async def on_put(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Set the limits of a project; what is left out has the default."""
         project = self._requests.project(req)
-        req.context.audited_id = project
         await self._quotas.override(project, await self._requests.quotas(req))
+        audit.changed(req, "quota.changed", project)
         resp.status = falcon.HTTP_204
 
     async def on_delete(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Let the defaults hold for a project again."""
         project = self._requests.project(req)
-        req.context.audited_id = project
         await self._quotas.forget(project)
+        audit.changed(req, "quota.deleted", project)
         resp.status = falcon.HTTP_204

@@ -8,6 +8,7 @@ import falcon
 import falcon.asgi
 
 from queues.operations.shares import ShareOperations
+from transport import audit
 from transport.grant_requests import GrantRequestReader
 from transport.grant_responses import GrantResponseWriter
 
@@ -30,7 +31,6 @@ class QueueShare(_ShareResource):
     """`/v2/queues/{queue}/share`: Zaqar's form."""
 
     rules: ClassVar = {"POST": "queues:share"}
-    audited: ClassVar = {"POST": "share.created"}
 
     async def on_post(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
@@ -38,7 +38,7 @@ class QueueShare(_ShareResource):
         """Sign URLs of the queue."""
         wanted = await self._requests.share(req)
         share = await self._shares.sign(req.context.caller.identity, queue, wanted)
-        req.context.audited_id = share.id
+        audit.changed(req, "share.created", share.id)
         self._responses.share(req, resp, share)
 
 
@@ -46,13 +46,12 @@ class ShareCollection(_ShareResource):
     """`/v2/shares`: URLs that need no headers, and all that was shared."""
 
     rules: ClassVar = {"POST": "queues:share", "GET": "shares:get_all"}
-    audited: ClassVar = {"POST": "share.created"}
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Make URLs that open a queue by themselves."""
         queue, wanted = await self._requests.url_share(req)
         share = await self._shares.sign_url(req.context.caller.identity, queue, wanted)
-        req.context.audited_id = share.id
+        audit.changed(req, "share.created", share.id)
         self._responses.url_share(req, resp, share)
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
@@ -67,11 +66,11 @@ class ShareItem(_ShareResource):
     """`/v2/shares/{share_id}`."""
 
     rules: ClassVar = {"DELETE": "shares:delete"}
-    audited: ClassVar = {"DELETE": "share.revoked"}
 
     async def on_delete(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, share_id: str
     ) -> None:
         """Revoke a share."""
         await self._shares.revoke(req.context.caller.identity, share_id)
+        audit.changed(req, "share.revoked", share_id)
         resp.status = falcon.HTTP_204

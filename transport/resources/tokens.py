@@ -8,6 +8,7 @@ import falcon
 import falcon.asgi
 
 from queues.operations.tokens import TokenOperations
+from transport import audit
 from transport.grant_requests import GrantRequestReader
 from transport.grant_responses import GrantResponseWriter
 from transport.identity.application_tokens import ApplicationTokens
@@ -33,14 +34,14 @@ class TokenCollection(_TokenResource):
     """`/v2/tokens`."""
 
     rules: ClassVar = {"POST": "tokens:create", "GET": "tokens:get_all"}
-    audited: ClassVar = {"POST": "token.created"}
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Make a token that narrows what the caller may do."""
         self._signer.check_can_sign()
         wanted = await self._requests.token(req)
         identity = await self._tokens.create(req.context.caller.identity, wanted)
-        self._responses.token(req, resp, identity, self._signer.sign(identity))
+        token_id = self._responses.token(req, resp, identity, self._signer.sign(identity))
+        audit.changed(req, "token.created", token_id)
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """List the live tokens of the project, without the secrets."""
@@ -54,11 +55,11 @@ class TokenItem(_TokenResource):
     """`/v2/tokens/{token_id}`."""
 
     rules: ClassVar = {"DELETE": "tokens:delete"}
-    audited: ClassVar = {"DELETE": "token.revoked"}
 
     async def on_delete(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, token_id: str
     ) -> None:
         """Revoke a token and all that was made with it."""
         await self._tokens.revoke(req.context.caller.identity, token_id)
+        audit.changed(req, "token.revoked", token_id)
         resp.status = falcon.HTTP_204
