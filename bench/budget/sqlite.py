@@ -15,6 +15,7 @@ from unittest import mock
 
 from bench.budget.calls import TOGETHER, Call, calls, driven, driver_bytecodes
 from bench.budget.interpreter import Counts, least
+from bench.client import LoadFailed
 from bench.pieces.driven import Driven
 
 #: So long until a writer waits for its lock, at the most.
@@ -96,7 +97,8 @@ def _together(store: Driven, call: Call, alone: Counts, file: Path) -> dict[str,
     async def plugged() -> None:
         with _locked(file) as lock:
             plug = asyncio.ensure_future(call())
-            await asyncio.to_thread(_Counted.begun.wait, _PLUGGED_S)
+            if not await asyncio.to_thread(_Counted.begun.wait, _PLUGGED_S):
+                raise LoadFailed("no writer waits for the lock")
             waiting = [asyncio.ensure_future(call()) for _ in range(TOGETHER)]
             for _ in range(10):
                 await asyncio.sleep(0)
