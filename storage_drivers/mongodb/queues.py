@@ -170,7 +170,7 @@ async def create_queue(
 ) -> tuple[Queue, bool]:
     """Create the queue or find it; see `QueueStore.create`."""
     key = queue_id(project, queue)
-    created = {
+    created: Document = {
         "project": escape(project),
         "name": escape(queue),
         "metadata": metadata,
@@ -181,7 +181,7 @@ async def create_queue(
         "bucket": new_token(),
         "open": {},
     }
-    changes = {
+    changes: Document = {
         "$set": created,
         "$max": {"seq": first_sequence(now_ms)},
         "$unset": {"gone": ""},
@@ -192,14 +192,10 @@ async def create_queue(
             return existing, False
         try:
             # NOTE: revives a tombstone or inserts; a live queue has the _id and refuses.
-            doc = await db.queues.find_one_and_update(
-                {"_id": key, "live": False},
-                changes,
-                projection=_SHOWN,
-                upsert=True,
-                return_document=ReturnDocument.AFTER,
-            )
+            done = await db.queues.update_one({"_id": key, "live": False}, changes, upsert=True)
         except DuplicateKeyError:
             continue
-        return _noted(db, doc), True
+        if done.upserted_id is not None:
+            db.remember(key, bucket=created["bucket"], seq=changes["$max"]["seq"])
+        return codec.queue(created), True
     raise StorageUnavailable("too many changes of one queue at the same time")
