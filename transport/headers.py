@@ -12,19 +12,33 @@ import falcon.asgi
 
 from queues.config import Settings
 from queues.errors import InvalidRequest
+from queues.identity import Identity
 from queues.limits import MAX_IDEMPOTENCY_KEY_CHARS, MAX_PROJECT_CHARS, check_queue_name
 from queues.model import Media
 from transport import media
 
 _ACCEPTABLE = (media.JSON, "application/json-home", *media.MSGPACK_NAMES)
+# PERF: what clients usually send needs no weighing.
+_USUAL: dict[str | None, Media] = {
+    None: Media.JSON,
+    "*/*": Media.JSON,
+    media.JSON: Media.JSON,
+    **dict.fromkeys(media.MSGPACK_NAMES, Media.MSGPACK),
+}
+_USUAL_UUID_CHARS = 64
 _KEY = re.compile(rf"[\x21-\x7e]{{1,{MAX_IDEMPOTENCY_KEY_CHARS}}}")
 
 
+#: Client ids of those who have none are derived in this namespace.
+_NAMESPACE = uuid.UUID("5f0c2f5e-6f5b-4d0e-9d55-6d3a3f1a7a55")
+
+
 class Caller(NamedTuple):
-    """Who sends the request."""
+    """Who sends the request; `project` is that of the identity."""
 
     project: str
     client_id: str
+    identity: Identity
 
 
 class HeaderReader:
@@ -34,27 +48,32 @@ class HeaderReader:
         """Take the rules for Client-ID from `settings`."""
         self._settings = settings
         strict = settings.client_id_uuid_safe == "strict"
-        self._check_client_id = _uuid if strict else self._check_length
+        self.check_client_id = _uuid if strict else self._check_length
 
-    def caller(self, req: falcon.asgi.Request) -> Caller:
-        """Return who calls, from `Client-ID` and `X-Project-ID`.
+    def client_id(self, req: falcon.asgi.Request, identity: Identity | None) -> str:
+        """Return the client id: that of the credential if it has one, else of the header.
 
-        Raises: HTTPBadRequest with Zaqar's titles when one is missing or malformed.
+        Whoever opens a signed URL with a program that cannot set headers is a client, too.
+
+        Raises: HTTPBadRequest with Zaqar's titles when it is missing or malformed;
+        HTTPForbidden when it is not that of the credential.
         """
-        client_id = req.get_header("Client-ID")
-        if client_id is None:
+        grant = identity.grant if identity else None
+        text = req.get_header("Client-ID")
+        if text is None and grant is not None:
+            return grant.client_id or str(uuid.uuid5(_NAMESPACE, grant.id))
+        if text is None:
             raise falcon.HTTPBadRequest(
                 title="Missing header value",
                 description="The header Client-Id is required.",
             )
-        client_id = self._check_client_id(client_id)
-        project = req.get_header("X-Project-ID")
-        if project is None:
-            raise falcon.HTTPBadRequest(
-                title="Project-Id Missing",
-                description="The header X-Project-ID is required.",
+        client_id = self.check_client_id(text)
+        if grant is not None and grant.client_id not in (None, client_id):
+            raise falcon.HTTPForbidden(
+                title="Not authorized",
+                description="The token is bound to another Client-ID.",
             )
-        return Caller(_project(project), client_id)
+        return client_id
 
     def _check_length(self, text: str) -> str:
         low, high = self._settings.min_length_client_id, self._settings.max_length_client_id
@@ -65,6 +84,20 @@ class HeaderReader:
         return text
 
 
+def project(req: falcon.asgi.Request) -> str:
+    """Return the project that `X-Project-ID` names.
+
+    Raises: HTTPBadRequest with Zaqar's titles when it is missing or malformed.
+    """
+    text = req.get_header("X-Project-ID")
+    if text is None:
+        raise falcon.HTTPBadRequest(
+            title="Project-Id Missing",
+            description="The header X-Project-ID is required.",
+        )
+    return _project(text)
+
+
 def check_queue(queue: str) -> None:
     """Refuse names that no queue can have."""
     try:
@@ -73,15 +106,22 @@ def check_queue(queue: str) -> None:
         raise _wrong_queue(str(ex)) from ex
 
 
-@lru_cache(maxsize=4096)
 def _uuid(text: str) -> str:
     """Return the canonical form, so that `echo` knows a client however it spells its id."""
+    # SECURITY: with any number of hyphens it may be a UUID, but not one to remember.
+    return _known_uuid(text) if len(text) <= _USUAL_UUID_CHARS else _parsed_uuid(text)
+
+
+def _parsed_uuid(text: str) -> str:
     try:
         return str(uuid.UUID(text))
     except ValueError as ex:
         raise _wrong_client_id(
             "The header Client-Id must be a UUID; this is a malformed hexadecimal UUID."
         ) from ex
+
+
+_known_uuid = lru_cache(maxsize=4096)(_parsed_uuid)
 
 
 def _project(text: str) -> str:
@@ -123,9 +163,9 @@ def accepted(req: falcon.asgi.Request) -> Media:
 
     Raises: HTTPNotAcceptable when it accepts neither JSON nor MessagePack.
     """
-    accept = req.get_header("Accept")
-    if accept is None or accept in {"*/*", media.JSON}:
-        return Media.JSON
+    usual = _USUAL.get(req.get_header("Accept"))
+    if usual is not None:
+        return usual
     preferred = req.client_prefers(_ACCEPTABLE)
     if preferred is None:
         raise falcon.HTTPNotAcceptable(
