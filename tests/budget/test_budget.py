@@ -12,6 +12,7 @@ from bench.budget.record import (
     PROCESSOR_GROWTH,
     Recorded,
     compared,
+    count,
     skipped_counts,
     versions,
 )
@@ -44,11 +45,21 @@ def test_nothing_that_was_recorded_goes_uncounted(
         assert section.keys() == found[area].keys()
 
 
-@pytest.mark.parametrize("count", ["bytecodes", "steps"])
-def test_the_counts_were_recorded_with_what_runs_here(
-    recorded: Mapping[str, object], count: str
+def test_counting_again_finds_the_same_whatever_strings_hash_to(
+    found: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reason = skipped_counts(recorded).get(count)
+    monkeypatch.setenv("PYTHONHASHSEED", "1")
+    again = list(compared(found, count()))
+    assert again
+    assert [str(one) for one in again if one.was != one.now and one.name != "blocks"] == []
+    assert [str(one) for one in again if one.is_over] == []
+
+
+@pytest.mark.parametrize("name", ["bytecodes", "steps"])
+def test_the_counts_were_recorded_with_what_runs_here(
+    recorded: Mapping[str, object], name: str
+) -> None:
+    reason = skipped_counts(recorded).get(name)
     if reason:
         pytest.skip(reason)
     assert recorded["versions"] == versions()
