@@ -129,10 +129,10 @@ class Database:
 
     @staticmethod
     def latest(collection: Collection) -> Collection:
-        """Return the collection for reads that decide who has lost a race.
+        """Return the collection for reads that say who has lost a race, or may join it.
 
-        They must not see less than the update before them did, as a majority read on a new
-        primary may.
+        The first must not see less than the update before them did, as a majority read on a
+        new primary may; the others are confirmed by an update.
         """
         return collection.with_options(read_concern=ReadConcern("local"))
 

@@ -190,14 +190,19 @@ async def _candidates(db: Database, bucket: str, limit: int, now_ms: int) -> lis
 
     The index gives due messages before the ready ones. When there are any, or expired ones,
     they are tidied away first, so that every call pays for a message at most once.
+
+    PERF: reads the latest state, not that of a majority, or rivals would be given what is
+    taken already. It is safe: who takes a message by its exact state, and has that from a
+    majority, has the message from a majority.
     """
-    found = db.messages.find({"b": bucket, "visible": {"$lte": now_ms}})
+    messages = db.latest(db.messages)
+    found = messages.find({"b": bucket, "visible": {"$lte": now_ms}})
     order = [("visible", DESCENDING), ("seq", ASCENDING)]
     docs: list[Document] = await found.sort(order).limit(limit).to_list(None)
     if all(doc["visible"] == 0 and doc["expires"] > now_ms for doc in docs):
         return docs
     await _tidy(db, bucket, now_ms)
-    found = db.messages.find({"b": bucket, "visible": 0, "expires": {"$gt": now_ms}})
+    found = messages.find({"b": bucket, "visible": 0, "expires": {"$gt": now_ms}})
     ready: list[Document] = await found.sort("seq", ASCENDING).limit(limit).to_list(None)
     return ready
 

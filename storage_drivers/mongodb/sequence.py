@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any, NamedTuple
 
 from pymongo import ReturnDocument
@@ -36,6 +37,10 @@ _ATTEMPTS = 20
 
 #: Who waits for another process looks again after these pauses, then acts.
 PAUSES_S = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256)
+
+#: With more open reservations than this, a writer closes some that are dead.
+_CROWD = 100
+_FENCED_PER_POST = 4
 
 #: A reservation that repeats a fenced one is not fenced before this age.
 _REPEATED_MS = 10_000
@@ -126,12 +131,14 @@ async def _reserve(
     doc = await db.queues.find_one_and_update(
         condition,
         changes,
-        projection={"seq": 1, "bucket": 1, "life": 1},
+        projection={"seq": 1, "bucket": 1, "life": 1, "open": 1},
         return_document=ReturnDocument.AFTER,
     )
     if doc is None:
         return None
     db.remember(queue_id, bucket=doc["bucket"], seq=doc["seq"])
+    if len(doc["open"]) > _CROWD:
+        await _fence_some(db, queue_id, doc, now_ms=now_ms)
     first = doc["seq"] - count + 1
     return Reservation(queue_id, doc["life"], doc["bucket"], token, first, count), low
 
@@ -200,10 +207,25 @@ async def _fence_the_dead(
     One that repeats a fenced one gets more time, or a slow store and a busy reader would
     never let it through.
     """
-    deadline_ms = now_ms - max(_REPEATED_MS, 3 * db.timeout_ms)
+    deadline_ms = _deadline_ms(db, now_ms)
     for token, entry in waiting.items():
         if not entry["repeated"] or entry["at"] < deadline_ms:
             await fence(db, queue_id, doc["bucket"], token, entry, now_ms=now_ms)
+
+
+async def _fence_some(db: Database, queue_id: str, doc: Document, *, now_ms: int) -> None:
+    """Close a few of the reservations whose writers are long gone.
+
+    Where nobody lists, writers do this, or the queue's document would grow without bound.
+    """
+    deadline_ms = _deadline_ms(db, now_ms)
+    dead = ((token, entry) for token, entry in doc["open"].items() if entry["at"] < deadline_ms)
+    for token, entry in islice(dead, _FENCED_PER_POST):
+        await fence(db, queue_id, doc["bucket"], token, entry, now_ms=now_ms)
+
+
+def _deadline_ms(db: Database, now_ms: int) -> int:
+    return now_ms - max(_REPEATED_MS, 3 * db.timeout_ms)
 
 
 async def fence(

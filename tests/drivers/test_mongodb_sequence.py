@@ -147,6 +147,23 @@ async def test_posting_from_many_processes_leaves_no_reservation(race: Race) -> 
     assert race.open_reservations() == 0
 
 
+async def test_dead_reservations_do_not_pile_up_where_nobody_lists(race: Race) -> None:
+    with connect(race.url) as connection:
+        queues = connection.get_default_database().queues
+        doc = queues.find_one({"live": True})
+        assert doc is not None
+        seq, long_ago = int(str(doc["seq"])), race.sound.now_ms - 3_600_000
+        dead = {
+            f"open.dead{n}": {"low": seq + n, "n": 1, "at": long_ago, "repeated": False}
+            for n in range(130)
+        }
+        queues.update_one({"live": True}, {"$inc": {"seq": 130}, "$set": dead})
+    seqs = [(await race.sound.post())[0] for _ in range(10)]
+    assert race.open_reservations() <= 102
+    assert seqs_of(await race.sound.everything())[1:] == seqs
+    assert race.open_reservations() == 0
+
+
 def driver(handle: QueueHandle) -> Driver:
     assert isinstance(handle.storage, Driver)
     return handle.storage
