@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from queues.errors import MalformedBody
+from queues.errors import MalformedBody, StorageUnavailable
 from queues.limits import MAX_NESTING
 from queues.model import Media
 
@@ -89,9 +89,13 @@ def as_media(body: bytes, stored: Media, wanted: Media) -> msgspec.Raw:
     """Return a message body for embedding in a response, re-encoded only if need be.
 
     MessagePack binary becomes base64 text in JSON.
+
+    Raises: StorageUnavailable for a body that is still encrypted.
     """
     if stored is wanted:
         return msgspec.Raw(body)
+    if stored is Media.SEALED:
+        raise StorageUnavailable("a message is encrypted, and no key is configured to read it")
     if wanted is Media.JSON:
         return msgspec.Raw(_encode_json(_decode_msgpack(body)))
     return msgspec.Raw(_encode_msgpack(_decode_json(body)))

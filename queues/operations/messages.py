@@ -124,7 +124,9 @@ class MessageOperations:
                 ttl_s, delay_s = self._lifetime(index, draft, policy)
                 known = wanted
             messages.append(
-                NewMessage(draft.body, draft.media, ttl_s, delay_s * 1000, client_id)
+                NewMessage(
+                    draft.body, draft.media, ttl_s, delay_s * 1000, client_id, policy.seal
+                )
             )
         return messages
 
@@ -260,7 +262,13 @@ class MessageOperations:
         """
         check_count("pop", limit, self._limits.max_messages_per_claim_or_pop)
         now_ms = self._clock.now_ms()
-        popped = await self._storage.messages.pop(project, queue, limit=limit, now_ms=now_ms)
+
+        async def step(policy: QueuePolicy) -> Sequence[Message]:
+            if policy.version is None:
+                return ()
+            return await self._storage.messages.pop(project, queue, limit=limit, now_ms=now_ms)
+
+        popped = await self._policies.apply(project, queue, step)
         return Snapshot(popped, ids.queue_tag(project, queue), now_ms)
 
 

@@ -22,6 +22,9 @@ T = TypeVar("T")
 
 _REMEMBERED = 10_000
 _ATTEMPTS = 10
+_NO_KEY = (
+    "queue {queue} is encrypted, and the file in the setting keys_file has no key for that"
+)
 
 
 class Policies:
@@ -42,10 +45,15 @@ class Policies:
         `step` is repeated when it raises `QueueChanged`. For an absent queue it gets the
         default policy with version None.
 
-        Raises: StorageUnavailable when the queue changes faster than the step can run.
+        Raises: StorageUnavailable when the queue changes faster than the step can run, or
+        asks for encryption and this server has no key for that.
         """
         for _ in range(_ATTEMPTS):
             known = self._known.get((project, queue)) or await self._read(project, queue)
+            if known.seal and not self._storage.capabilities.encrypts:
+                # SECURITY: or else posts would be stored in clear, and pops would destroy
+                # what nobody here can read.
+                raise StorageUnavailable(_NO_KEY.format(queue=queue))
             try:
                 return await step(known)
             except QueueChanged:

@@ -72,7 +72,7 @@ class QueueOperations:
 
         Raises: InvalidRequest.
         """
-        metadata.check(queue, document, self._limits)
+        self._check(queue, document)
         stored, created = await self._storage.queues.create(
             project,
             queue,
@@ -113,7 +113,7 @@ class QueueOperations:
         patched = patch.apply(
             metadata.decode(found.metadata), changes, metadata.reserved_defaults(self._limits)
         )
-        metadata.check(found.name, patched, self._limits)
+        self._check(found.name, patched)
         stored = await self._storage.queues.update(
             project,
             found.name,
@@ -123,6 +123,10 @@ class QueueOperations:
         )
         self._policies.remember(project, stored)
         return stored
+
+    def _check(self, queue: str, document: Mapping[str, Any]) -> None:
+        encrypts = self._storage.capabilities.encrypts
+        metadata.check(queue, document, self._limits, encrypts=encrypts)
 
     async def delete(self, project: str, queue: str) -> None:
         """Delete the queue and all in it. An absent queue is no error."""

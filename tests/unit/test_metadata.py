@@ -56,7 +56,6 @@ BAD: list[tuple[str, object]] = [
     ("_max_claim_count", 2**31),
     ("_max_claim_count", "5"),
     ("_enable_encrypt_messages", "no"),
-    ("_enable_encrypt_messages", True),
     ("_flavor", 1),
     ("_retry_policy", []),
     ("_retry_policy", {"minimum_delay": "5"}),
@@ -75,6 +74,13 @@ def test_a_good_attribute_is_accepted(name: str, value: object) -> None:
 def test_a_bad_attribute_is_refused_by_name(name: str, value: object) -> None:
     with pytest.raises(InvalidRequest, match=name):
         metadata.check("this", {name: value}, LIMITS)
+
+
+def test_encryption_is_accepted_where_the_store_encrypts() -> None:
+    wanted = {"_enable_encrypt_messages": True}
+    metadata.check("this", wanted, LIMITS, encrypts=True)
+    with pytest.raises(InvalidRequest, match=r"_enable_encrypt_messages.* keys_file"):
+        metadata.check("this", wanted, LIMITS)
 
 
 def test_null_is_accepted_everywhere_and_means_unset() -> None:
@@ -121,12 +127,13 @@ def test_the_policy_is_what_the_metadata_says() -> None:
             "_max_messages_post_size": 10,
             "_dead_letter_queue": "dead",
             "_dead_letter_queue_messages_ttl": 99,
+            "_enable_encrypt_messages": True,
             "_max_claim_count": 3,
         },
         5,
         LIMITS,
     )
-    assert made == metadata.QueuePolicy(5, 120, 7, 10, "dead", 99, 3)
+    assert made == metadata.QueuePolicy(5, 120, 7, 10, "dead", 99, 3, True)
 
 
 def test_a_queue_cannot_allow_more_than_the_service_allows_today() -> None:
