@@ -22,6 +22,7 @@ from queues.limits import (
     MIN_MESSAGE_TTL_S,
     Limits,
 )
+from queues.project_limits import ProjectLimits
 
 PREFIX = "NUSKU_"
 
@@ -86,6 +87,17 @@ class Settings(Limits):
     def limits(self) -> Limits:
         """Return the limits among the settings."""
         return Limits(**{field.name: getattr(self, field.name) for field in fields(Limits)})
+
+    def project_limits(self) -> ProjectLimits:
+        """Return what every project may use unless the operator said otherwise."""
+        return ProjectLimits(
+            queues=self.quota_queues,
+            messages=self.quota_messages,
+            body_bytes=self.quota_body_bytes,
+            claimed_messages=self.quota_claimed_messages,
+            requests_per_s=self.rate_requests_per_s,
+            messages_per_s=self.rate_messages_per_s,
+        )
 
     def storage_without_secret(self) -> str:
         """Return the storage URL as it may be shown: without user, password and query."""

@@ -9,7 +9,11 @@ import falcon.asgi
 from queues.config import Settings
 from queues.operations import Operations
 from transport import bodies, errors
+from transport.grant_requests import GrantRequestReader
+from transport.grant_responses import GrantResponseWriter
 from transport.headers import HeaderReader
+from transport.identity.application_tokens import ApplicationTokens
+from transport.identity.door import Door
 from transport.items import PREFIX
 from transport.middleware import Lifespan, RequestContext
 from transport.requests import RequestReader
@@ -22,7 +26,10 @@ from transport.resources.queues import (
     QueuePurge,
     QueueStatistics,
 )
+from transport.resources.quotas import OwnQuota, QuotaCollection
 from transport.resources.root import Description, Home, Versions
+from transport.resources.shares import QueueShare, ShareCollection, ShareItem
+from transport.resources.tokens import TokenCollection, TokenItem
 from transport.responses import ResponseWriter
 
 
@@ -39,30 +46,33 @@ class PromptApp(falcon.asgi.App[Any, Any]):
 
 
 def create_app(
-    operations: Operations, settings: Settings, lifespan: Lifespan
+    operations: Operations,
+    settings: Settings,
+    lifespan: Lifespan,
+    door: Door,
 ) -> falcon.asgi.App[Any, Any]:
     """Return the application that serves `operations` over HTTP."""
     requests = RequestReader(settings)
     responses = ResponseWriter(
         checksums=settings.enable_checksum, ids_per_address=settings.max_messages_per_page
     )
-    middleware: list[Any] = [RequestContext(HeaderReader(settings)), lifespan]
+    middleware: list[Any] = [RequestContext(HeaderReader(settings), door, operations), lifespan]
     app = PromptApp(middleware=middleware)
     # As in Zaqar, a parameter without a value counts as absent.
     app.req_options.keep_blank_qs_values = False
     errors.install(app)
-    for path, resource in _routes(operations, requests, responses).items():
+    grants = GrantRequestReader(settings), GrantResponseWriter(responses)
+    routes = {
+        **_service_routes(operations, responses),
+        **_queue_routes(operations, requests, responses),
+        **_grant_routes(operations, door.tokens, *grants),
+    }
+    for path, resource in routes.items():
         app.add_route(path, resource)
     return app
 
 
-def _routes(
-    operations: Operations, requests: RequestReader, responses: ResponseWriter
-) -> dict[str, object]:
-    queue = f"{PREFIX}/queues/{{queue}}"
-    queues = (operations.queues, requests, responses)
-    messages = (operations.messages, requests, responses)
-    claims = (operations.claims, requests, responses)
+def _service_routes(operations: Operations, responses: ResponseWriter) -> dict[str, object]:
     return {
         "/": Versions(),
         PREFIX: Home(),
@@ -70,6 +80,17 @@ def _routes(
         f"{PREFIX}/openapi.json": Description(),
         f"{PREFIX}/ping": Ping(operations),
         f"{PREFIX}/health": HealthReport(operations, responses),
+    }
+
+
+def _queue_routes(
+    operations: Operations, requests: RequestReader, responses: ResponseWriter
+) -> dict[str, object]:
+    queue = f"{PREFIX}/queues/{{queue}}"
+    queues = (operations.queues, requests, responses)
+    messages = (operations.messages, requests, responses)
+    claims = (operations.claims, requests, responses)
+    return {
         f"{PREFIX}/queues": QueueCollection(*queues),
         queue: QueueItem(*queues),
         f"{queue}/stats": QueueStatistics(*queues),
@@ -78,4 +99,24 @@ def _routes(
         f"{queue}/messages/{{message_id}}": MessageItem(*messages),
         f"{queue}/claims": ClaimCollection(*claims),
         f"{queue}/claims/{{claim_id}}": ClaimItem(*claims),
+    }
+
+
+def _grant_routes(
+    operations: Operations,
+    signer: ApplicationTokens,
+    requests: GrantRequestReader,
+    responses: GrantResponseWriter,
+) -> dict[str, object]:
+    shares = (operations.shares, requests, responses)
+    tokens = (operations.tokens, signer, requests, responses)
+    quotas = (operations.quotas, requests, responses)
+    return {
+        f"{PREFIX}/queues/{{queue}}/share": QueueShare(*shares),
+        f"{PREFIX}/shares": ShareCollection(*shares),
+        f"{PREFIX}/shares/{{share_id}}": ShareItem(*shares),
+        f"{PREFIX}/tokens": TokenCollection(*tokens),
+        f"{PREFIX}/tokens/{{token_id}}": TokenItem(*tokens),
+        f"{PREFIX}/quota": OwnQuota(*quotas),
+        f"{PREFIX}/quotas": QuotaCollection(*quotas),
     }

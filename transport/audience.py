@@ -15,6 +15,8 @@ class Audience(Enum):
     ANYBODY = "anybody"
     #: Whoever watches over the service, like a load balancer, which cannot send our headers.
     WATCHERS = "watchers"
+    #: Whoever runs the service: where identity is proved, the policy says who that is.
+    OPERATORS = "operators"
     #: A client that says for which project it calls.
     PROJECT = "project"
 

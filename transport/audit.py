@@ -17,20 +17,16 @@ from transport.request_ids import request_id
 
 _log = logging.getLogger("nusku.audit")
 
-#: Answers that are refusals of somebody, not of something.
-_REFUSALS = frozenset({401, 403})
-
 
 def changed(req: falcon.asgi.Request, event: str, subject: str) -> None:
     """Note that the caller changed something: `event` is noun and verb, `subject` its name."""
     _write(req, event, {"subject": subject})
 
 
-def refused(req: falcon.asgi.Request, status: int, reason: str) -> None:
-    """Note an answer, if it is one that refuses somebody."""
-    if status in _REFUSALS:
-        fields = {"status": status, "method": req.method, "path": req.path, "reason": reason}
-        _write(req, "refused", fields)
+def refused(req: falcon.asgi.Request, code: str, reason: str) -> None:
+    """Note that somebody was refused, before or after it was clear who."""
+    fields = {"code": code, "method": req.method, "path": req.path, "reason": reason}
+    _write(req, "refused", fields)
 
 
 def _write(req: falcon.asgi.Request, event: str, fields: dict[str, Any]) -> None:

@@ -6,12 +6,16 @@ from typing import Any
 
 import falcon.asgi
 
-from queues.clock import SystemClock
+from queues import authorization, keys
+from queues.clock import Clock, SystemClock
 from queues.config import Settings
 from queues.operations import Operations
 from queues.storage import Storage
-from storage_drivers import open_storage
+from storage_drivers import open_storage, seal_storage
 from transport.app import create_app
+from transport.identity.application_tokens import ApplicationTokens
+from transport.identity.door import Door
+from transport.identity.strategies import strategy
 from transport.middleware import Lifespan
 
 
@@ -20,7 +24,47 @@ def storage(settings: Settings) -> Storage:
 
     Raises: ConfigurationError.
     """
-    return open_storage(settings.storage, timeout_ms=int(settings.storage_timeout_s * 1000))
+    timeout_ms = int(settings.storage_timeout_s * 1000)
+    ring = keys.read(settings.keys_file)
+    return seal_storage(open_storage(settings.storage, timeout_ms=timeout_ms), ring.encryption)
+
+
+def operations(settings: Settings, store: Storage, clock: Clock) -> Operations:
+    """Return the operations on a store under the rules of the settings.
+
+    Raises: ConfigurationError.
+    """
+    return Operations(
+        store,
+        settings.limits(),
+        clock,
+        delete_with_claim_id=settings.message_delete_with_claim_id,
+        keys=keys.read(settings.keys_file),
+        authorization=authorization.read(settings.policy_file),
+        project_limits=settings.project_limits(),
+    )
+
+
+def application_tokens(
+    settings: Settings, rules: Operations, clock: Clock
+) -> ApplicationTokens:
+    """Return what signs and honours the tokens of applications.
+
+    Raises: ConfigurationError.
+    """
+    return ApplicationTokens(keys.read(settings.keys_file).tokens, rules.credentials, clock)
+
+
+def application(settings: Settings, store: Storage, clock: Clock) -> falcon.asgi.App[Any, Any]:
+    """Return the application that serves `store`, for one worker process.
+
+    Raises: ConfigurationError.
+    """
+    rules = operations(settings, store, clock)
+    tokens = application_tokens(settings, rules, clock)
+    door = Door(strategy(settings, clock), tokens, rules.shares)
+    lifespan = Lifespan(store, clock, sweep_interval_s=settings.sweep_interval_s)
+    return create_app(rules, settings, lifespan, door)
 
 
 def compose(settings: Settings) -> falcon.asgi.App[Any, Any]:
@@ -30,12 +74,4 @@ def compose(settings: Settings) -> falcon.asgi.App[Any, Any]:
 
     Raises: ConfigurationError.
     """
-    store, clock = storage(settings), SystemClock()
-    operations = Operations(
-        store,
-        settings.limits(),
-        clock,
-        delete_with_claim_id=settings.message_delete_with_claim_id,
-    )
-    lifespan = Lifespan(store, clock, sweep_interval_s=settings.sweep_interval_s)
-    return create_app(operations, settings, lifespan)
+    return application(settings, storage(settings), SystemClock())

@@ -7,6 +7,7 @@ as failures and take everything else for success.
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 import falcon
@@ -14,7 +15,7 @@ import falcon.asgi
 
 from queues import errors
 from queues.model import Media
-from transport import media, request_ids
+from transport import audit, media, request_ids
 from transport.request_ids import request_id
 
 _log = logging.getLogger("nusku.http")
@@ -34,6 +35,10 @@ _ANSWERS: dict[type[errors.NuskuError], tuple[str, str]] = {
     errors.DeleteUnderOthersClaim: (falcon.HTTP_403, "Unable to delete"),
     errors.MetadataConflict: (falcon.HTTP_409, "Resource conflict"),
     errors.IdempotencyKeyReused: (falcon.HTTP_409, "Resource conflict"),
+    errors.Forbidden: (falcon.HTTP_403, "Not authorized"),
+    errors.QuotaExceeded: (falcon.HTTP_403, "Quota exceeded"),
+    errors.CredentialNotFound: (falcon.HTTP_404, "Not found"),
+    errors.SignatureRefused: (falcon.HTTP_404, "404 Not Found"),
 }
 
 #: What to say of errors that a driver finds deep inside of an atomic step: all say the same.
@@ -41,6 +46,19 @@ _TEXTS: dict[type[errors.NuskuError], str] = {
     errors.ClaimLost: "The claim is unknown, has ended, or holds no message any more.",
     errors.IdempotencyKeyReused: "The Idempotency-Key was used before for another request.",
 }
+
+#: Errors that refuse somebody, not something.
+_REFUSALS = (errors.Forbidden, errors.QuotaExceeded, errors.SignatureRefused)
+
+#: How clients of the Zaqar family introduce themselves; python-zaqarclient does not at all,
+#: and says what its library says.
+_DEAF_TO_429 = (
+    "python-requests/",
+    "python-zaqarclient",
+    "keystoneauth",
+    "openstack",
+    "osc-lib",
+)
 
 #: What to say of the errors that Falcon raises without a description.
 _DESCRIPTIONS = {
@@ -54,6 +72,7 @@ def install(app: falcon.asgi.App[Any, Any]) -> None:
     app.add_error_handler(Exception, _unexpected)
     app.add_error_handler(falcon.HTTPError, _http_error)
     app.add_error_handler(errors.NuskuError, _known_error)
+    app.add_error_handler(errors.RateExceeded, _rate_exceeded)
     app.add_error_handler(errors.StorageUnavailable, _storage_unavailable)
 
 
@@ -64,6 +83,8 @@ async def _known_error(
     params: dict[str, Any],
 ) -> None:
     status, title = _ANSWERS[type(ex)]
+    if isinstance(ex, _REFUSALS):
+        audit.refused(req, ex.code, str(ex))
     _answer(req, resp, status, title, _TEXTS.get(type(ex)) or str(ex), ex.code)
 
 
@@ -80,6 +101,19 @@ async def _storage_unavailable(
     _answer(req, resp, falcon.HTTP_503, "Service temporarily unavailable", text, ex.code)
 
 
+async def _rate_exceeded(
+    req: falcon.asgi.Request,
+    resp: falcon.asgi.Response,
+    ex: errors.RateExceeded,
+    params: dict[str, Any],
+) -> None:
+    """Answer 429, or 503 to clients that would take 429 for success and lose messages."""
+    agent = req.get_header("User-Agent") or ""
+    status = falcon.HTTP_503 if agent.startswith(_DEAF_TO_429) else falcon.HTTP_429
+    resp.set_header("Retry-After", str(max(1, math.ceil(ex.retry_after_s))))
+    _answer(req, resp, status, "Too many requests", str(ex), ex.code)
+
+
 async def _http_error(
     req: falcon.asgi.Request,
     resp: falcon.asgi.Response,
@@ -88,6 +122,8 @@ async def _http_error(
 ) -> None:
     if ex.headers is not None:
         resp.set_headers(ex.headers)
+    if ex.status_code in (401, 403):
+        audit.refused(req, str(ex.status_code), ex.description or "")
     text = ex.description or _DESCRIPTIONS.get(ex.status_code, "The request was refused.")
     _answer(req, resp, ex.status, ex.title or str(ex.status), text, None)
 
@@ -116,7 +152,10 @@ def _answer(
 
     What was not read of the request ends with the connection, if `req.context.close`.
     """
-    document = {"title": title, "description": description, "code": code}
+    document: dict[str, Any] = {"title": title, "description": description, "code": code}
+    if status == falcon.HTTP_401:
+        # Keystone's shape, for clients that look for it there.
+        document["error"] = {"code": 401, "title": title, "message": description}
     wanted = getattr(req.context, "media", Media.JSON)
     resp.status = status
     resp.content_type = media.JSON if wanted is Media.JSON else media.MSGPACK

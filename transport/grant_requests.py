@@ -33,7 +33,7 @@ class _UrlShare(_Share, forbid_unknown_fields=True):
 
 class _Token(msgspec.Struct, forbid_unknown_fields=True):
     operations: list[str]
-    queues: list[str] = ["*"]
+    queues: list[str] = msgspec.field(default_factory=lambda: ["*"])
     ttl: int | None = None
     client_id: str | None = None
     name: str | None = None

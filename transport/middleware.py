@@ -10,46 +10,75 @@ import falcon
 import falcon.asgi
 
 from queues.clock import Clock
+from queues.identity import Identity
+from queues.operations import Operations
 from queues.operations.sweep import sweep_forever
 from queues.storage import Storage
 from transport import headers, request_ids, requests
 from transport.audience import Audience, audience
-from transport.headers import HeaderReader
+from transport.headers import Caller, HeaderReader
+from transport.identity.door import Door
 
 
 class RequestContext:
-    """Checks the headers that every request must carry, in Zaqar's order.
+    """Finds out who calls, and checks what every request must carry, in Zaqar's order.
 
     Sets `media`, `caller` and `detailed` of `req.context`, as far as the audience of the
     resource needs them, and the request id of the answer. Runs for matched routes only,
     before the method is looked up; whatever matches none is answered by `transport.errors`.
+
+    SECURITY: the one place that asks the policy. Each resource names, in `rules`, the rule of
+    each of its methods.
     """
 
-    def __init__(self, reader: HeaderReader) -> None:
-        """Read headers with `reader`."""
+    def __init__(self, reader: HeaderReader, door: Door, operations: Operations) -> None:
+        """Read headers with `reader`, and let `door` say who calls."""
         self._reader = reader
+        self._door = door
+        self._authorization = operations.authorization
+        self._quotas = operations.quotas
 
     async def process_resource(
         self,
         req: falcon.asgi.Request,
         resp: falcon.asgi.Response,
-        resource: object,
+        resource: Any,
         params: dict[str, Any],
     ) -> None:
-        """Check content type, Accept, Client-ID, X-Project-ID and the queue name."""
+        """Check identity, content type, Accept, Client-ID, project, queue name and policy."""
         request_ids.show(req, resp)
         answered = audience(resource)
         if answered is Audience.ANYBODY:
             return
         _check_path(req, params)
+        if answered is Audience.PROJECT:
+            await self._admit(req, resource, params.get("queue"))
+            return
+        identity = await self._door.proved(req) if answered is Audience.OPERATORS else None
         headers.check_content_type(req)
         req.context.media = headers.accepted(req)
-        if answered is Audience.WATCHERS:
-            return
-        req.context.caller = self._reader.caller(req)
+        if identity is not None:
+            self._check_policy(req, resource, identity, None)
+
+    async def _admit(self, req: falcon.asgi.Request, resource: Any, queue: str | None) -> None:
+        identity = await self._door.proved(req)
+        headers.check_content_type(req)
+        req.context.media = headers.accepted(req)
+        client_id = self._reader.client_id(req, identity)
+        identity = identity or await self._door.by_strategy(req)
+        req.context.caller = Caller(identity.project, client_id, identity)
         req.context.detailed = requests.detailed(req)
-        if "queue" in params:
-            headers.check_queue(params["queue"])
+        if queue is not None:
+            headers.check_queue(queue)
+        self._check_policy(req, resource, identity, queue)
+
+    def _check_policy(
+        self, req: falcon.asgi.Request, resource: Any, identity: Identity, queue: str | None
+    ) -> None:
+        # NOTE: a method without a rule is one that the resource does not have.
+        rule = resource.rules.get(req.method)
+        if rule is not None:
+            self._authorization.check(rule, identity, queue)
 
 
 def _check_path(req: falcon.asgi.Request, params: dict[str, Any]) -> None:

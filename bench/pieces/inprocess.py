@@ -12,9 +12,7 @@ from bench.requests import messages_document
 from queues import ids
 from queues.clock import SystemClock
 from queues.config import Settings
-from queues.operations import Operations
-from transport.app import create_app
-from transport.middleware import Lifespan
+from transport.composition import application
 
 Request = Callable[[], Awaitable[None]]
 
@@ -57,9 +55,7 @@ BARE: Mapping[str, Case] = {
 def requests() -> dict[str, Request]:
     """Return for each case what makes one request of it and checks the status."""
     storage, settings, clock = instant_storage(), Settings(), SystemClock()
-    operations = Operations(storage, settings.limits(), clock)
-    lifespan = Lifespan(storage, clock, sweep_interval_s=1)
-    ours, bare = create_app(operations, settings, lifespan), ceiling.application()
+    ours, bare = application(settings, storage, clock), ceiling.application()
     return {name: _request(ours, case) for name, case in CASES.items()} | {
         name: _request(bare, case) for name, case in BARE.items()
     }

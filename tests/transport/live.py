@@ -14,12 +14,10 @@ import uvicorn
 
 from queues.clock import SystemClock
 from queues.config import Settings
-from queues.operations import Operations
 from storage_drivers import open_storage
 from tests.transport.service import CALLER
-from transport.app import create_app
+from transport.composition import application
 from transport.connection import Connection
-from transport.middleware import Lifespan
 
 #: How long the server waits for the body of a request.
 BODY_TIMEOUT_S = 0.5
@@ -31,8 +29,7 @@ class LiveServer:
     def __init__(self, path: Path) -> None:
         settings = Settings(body_timeout_s=BODY_TIMEOUT_S)
         storage, clock = open_storage(f"sqlite:///{path}", timeout_ms=5000), SystemClock()
-        lifespan = Lifespan(storage, clock, sweep_interval_s=settings.sweep_interval_s)
-        app = create_app(Operations(storage, settings.limits(), clock), settings, lifespan)
+        app = application(settings, storage, clock)
         config = uvicorn.Config(
             app, http=Connection, ws="none", lifespan="on", access_log=False, log_config=None
         )

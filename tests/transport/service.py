@@ -11,11 +11,9 @@ import msgspec
 from falcon import testing
 
 from queues.config import Settings
-from queues.operations import Operations
 from queues.storage import Storage
 from tests.clock import MovableClock
-from transport.app import create_app
-from transport.middleware import Lifespan
+from transport.composition import application
 
 CLIENT = "3381af92-2b9e-11e3-b191-71861300734c"
 OTHER_CLIENT = "9f2c1c3e-7a43-4a39-8d6c-0a5d0c0f1f11"
@@ -66,11 +64,8 @@ class Answer:
 class Service:
     """One running application, its clock and its store."""
 
-    def __init__(
-        self, conductor: testing.ASGIConductor, operations: Operations, clock: MovableClock
-    ) -> None:
+    def __init__(self, conductor: testing.ASGIConductor, clock: MovableClock) -> None:
         self.conductor = conductor
-        self.operations = operations
         self.clock = clock
 
     async def call(
@@ -149,13 +144,6 @@ async def running(
     storage: Storage, clock: MovableClock, settings: Settings
 ) -> AsyncIterator[Service]:
     """Run the application on `storage`, from the startup of its lifespan to the shutdown."""
-    operations = Operations(
-        storage,
-        settings.limits(),
-        clock,
-        delete_with_claim_id=settings.message_delete_with_claim_id,
-    )
-    lifespan = Lifespan(storage, clock, sweep_interval_s=settings.sweep_interval_s)
-    app = create_app(operations, settings, lifespan)
+    app = application(settings, storage, clock)
     async with testing.ASGIConductor(app) as conductor:
-        yield Service(conductor, operations, clock)
+        yield Service(conductor, clock)

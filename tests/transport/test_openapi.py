@@ -19,11 +19,9 @@ from schemathesis.generation.modes import GenerationMode
 from queues import errors
 from queues.clock import SystemClock
 from queues.config import Settings
-from queues.operations import Operations
 from storage_drivers import open_storage
 from tests.transport.service import JSON, MSGPACK, PATCH
-from transport.app import create_app
-from transport.middleware import Lifespan
+from transport.composition import application
 
 DOCUMENT: dict[str, Any] = json.loads(
     resources.files("transport").joinpath("openapi.json").read_text()
@@ -75,8 +73,7 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Any:
     path = tmp_path_factory.mktemp("described") / "nusku.db"
     storage, clock = open_storage(f"sqlite:///{path}", timeout_ms=5000), SystemClock()
     # Hypothesis objects to random numbers while it generates, and a sweep begins with one.
-    lifespan = Lifespan(storage, clock, sweep_interval_s=3600)
-    app = create_app(Operations(storage, Settings().limits(), clock), Settings(), lifespan)
+    app = application(Settings(sweep_interval_s=3600), storage, clock)
     return schemathesis.openapi.from_asgi("/v2/openapi.json", app)
 
 

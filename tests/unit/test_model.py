@@ -11,10 +11,6 @@ from tests.factories import dead_letters, idempotency, new_message, new_messages
 def test_stored_numbers_of_media_never_change() -> None:
     numbers = {"JSON": 0, "MSGPACK": 1, "SEALED": 2}
     assert {media.name: media.value for media in Media} == numbers
-        "JSON": 0,
-        "MSGPACK": 1,
-        "SEALED": 2,
-    }
 
 
 def test_stored_names_never_change() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import falcon
 import falcon.asgi
 
@@ -25,6 +27,8 @@ class _ClaimResource:
 class ClaimCollection(_ClaimResource):
     """`/v2/queues/{queue}/claims`."""
 
+    rules: ClassVar = {"POST": "claims:create"}
+
     async def on_post(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
     ) -> None:
@@ -44,6 +48,12 @@ class ClaimCollection(_ClaimResource):
 
 class ClaimItem(_ClaimResource):
     """`/v2/queues/{queue}/claims/{claim_id}`."""
+
+    rules: ClassVar = {
+        "GET": "claims:get",
+        "PATCH": "claims:update",
+        "DELETE": "claims:delete",
+    }
 
     async def on_get(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str, claim_id: str

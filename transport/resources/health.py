@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter
+from typing import ClassVar
 
 import falcon
 import falcon.asgi
@@ -34,7 +35,9 @@ class Ping:
 class HealthReport:
     """`/v2/health`."""
 
-    audience = Audience.WATCHERS
+    rules: ClassVar = {"GET": "health:get"}
+
+    audience = Audience.OPERATORS
 
     def __init__(self, operations: Operations, responses: ResponseWriter) -> None:
         """Ask the store behind `operations`."""

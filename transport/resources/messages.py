@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import falcon
 import falcon.asgi
 
@@ -24,6 +26,12 @@ class _MessageResource:
 
 class MessageCollection(_MessageResource):
     """`/v2/queues/{queue}/messages`."""
+
+    rules: ClassVar = {
+        "POST": "messages:create",
+        "GET": "messages:get_all",
+        "DELETE": "messages:delete_all",
+    }
 
     async def on_post(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
@@ -81,6 +89,8 @@ class MessageCollection(_MessageResource):
 
 class MessageItem(_MessageResource):
     """`/v2/queues/{queue}/messages/{message_id}`."""
+
+    rules: ClassVar = {"GET": "messages:get", "DELETE": "messages:delete"}
 
     async def on_get(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import falcon
 import falcon.asgi
 
@@ -24,6 +26,8 @@ class _QueueResource:
 class QueueCollection(_QueueResource):
     """`/v2/queues`."""
 
+    rules: ClassVar = {"GET": "queues:get_all"}
+
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """List the queues of the project."""
         query = self._requests.queue_query(req)
@@ -33,6 +37,14 @@ class QueueCollection(_QueueResource):
 
 class QueueItem(_QueueResource):
     """`/v2/queues/{queue}`."""
+
+    rules: ClassVar = {
+        "PUT": "queues:create",
+        "GET": "queues:get",
+        "HEAD": "queues:get",
+        "PATCH": "queues:update",
+        "DELETE": "queues:delete",
+    }
 
     async def on_put(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
@@ -75,6 +87,8 @@ class QueueItem(_QueueResource):
 class QueueStatistics(_QueueResource):
     """`/v2/queues/{queue}/stats`."""
 
+    rules: ClassVar = {"GET": "queues:stats"}
+
     async def on_get(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
     ) -> None:
@@ -85,6 +99,8 @@ class QueueStatistics(_QueueResource):
 
 class QueuePurge(_QueueResource):
     """`/v2/queues/{queue}/purge`."""
+
+    rules: ClassVar = {"POST": "queues:purge"}
 
     async def on_post(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
