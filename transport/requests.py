@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 import falcon
 import falcon.asgi
@@ -24,8 +24,6 @@ PATCH_MEDIA_TYPE = "application/openstack-messaging-v2.0-json-patch"
 _QUEUE_PARAMETERS = ("marker", "limit", "detailed", "name", "with_count")
 _RESOURCE_TYPES = ("messages", "subscriptions")
 
-T = TypeVar("T")
-
 
 class _Message(msgspec.Struct, gc=False):
     body: msgspec.Raw
@@ -37,27 +35,22 @@ class _Post(msgspec.Struct, gc=False):
     messages: list[_Message] = []
 
 
-class _Lease(msgspec.Struct):
-    ttl: int | None = None
-    grace: int | None = None
-
-
 class _Purge(msgspec.Struct):
     resource_types: list[str] | None = None
 
 
-class PostedMessages(NamedTuple):
+class PostedMessages(msgspec.Struct, gc=False):
     """The body of a post, and the size of the whole document."""
 
     drafts: Sequence[Draft]
     document_bytes: int
 
 
-class Lease(NamedTuple):
+class Lease(msgspec.Struct, rename={"ttl_s": "ttl", "grace_s": "grace"}, gc=False):
     """How long a claim shall last; None takes the default."""
 
-    ttl_s: int | None
-    grace_s: int | None
+    ttl_s: int | None = None
+    grace_s: int | None = None
 
 
 class RequestReader:
@@ -170,9 +163,8 @@ class RequestReader:
         """Return the wanted lease of a claim; an `optional` body may be absent."""
         document = await self._document(req, self._settings.max_queue_metadata_bytes)
         if not document.data and optional:
-            return Lease(None, None)
-        lease = media.decode(document, _Lease)
-        return Lease(lease.ttl, lease.grace)
+            return Lease()
+        return media.decode(document, Lease)
 
     async def _document(self, req: falcon.asgi.Request, cap_bytes: int) -> Document:
         data = await self._bodies.read(req, cap_bytes)

@@ -100,9 +100,9 @@ class ResponseWriter:
         it could outgrow what clients and proxies take for a header.
         """
         resp.status = falcon.HTTP_201
-        first_ids = ",".join(message_ids[: self._ids_per_address])
-        resp.set_header("Location", f"{messages_href(queue)}?ids={first_ids}")
         above = messages_href(queue)
+        first_ids = ",".join(message_ids[: self._ids_per_address])
+        resp.set_header("Location", f"{above}?ids={first_ids}")
         addresses = [f"{above}/{message_id}" for message_id in message_ids]
         self.document(req, resp, {"resources": addresses})
 
