@@ -10,11 +10,12 @@ import pytest
 from hypothesis import settings
 
 from tests.clock import MovableClock
+from tests.servers.keystone import KeystoneServer, prepare_keystone
 from tests.servers.mongodb import MongoServer, mongodb_binary
 from tests.servers.process import missing
 from tests.servers.redis import RedisCluster, RedisServer, redis_binary
 
-S = TypeVar("S", RedisServer, RedisCluster, MongoServer)
+S = TypeVar("S", RedisServer, RedisCluster, MongoServer, KeystoneServer)
 
 
 settings.register_profile("thorough", max_examples=2000)
@@ -52,6 +53,12 @@ def mongodb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoSe
         missing("nx-27017")
     server = MongoServer(tmp_path_factory.mktemp("mongodb"))
     yield from _running(server)
+
+
+@pytest.fixture(scope="session")
+def keystone_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeystoneServer]:
+    prepare_keystone()
+    yield from _running(KeystoneServer(tmp_path_factory.mktemp("keystone") / "data"))
 
 
 def _running(server: S) -> Iterator[S]:

@@ -55,8 +55,10 @@ class Server(ABC):
     """One server process with its data under `folder`.
 
     The port is chosen by the first `start` and kept. The methods block until the server
-    is in the new state, for `START_S` seconds at the most.
+    is in the new state, for `start_s` seconds at the most.
     """
+
+    start_s = START_S
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -126,7 +128,7 @@ class Server(ABC):
             raise
 
     def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + START_S
+        deadline = time.monotonic() + self.start_s
         while not self.is_ready():
             assert self._process is not None
             if self._process.poll() is not None or time.monotonic() > deadline:
