@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from queues import ids, metadata, patch
 from queues.clock import Clock
-from queues.errors import QueueChanged, QueueNotFound, StorageUnavailable
+from queues.errors import Forbidden, QueueChanged, QueueNotFound, StorageUnavailable
+from queues.identity import Grant
 from queues.limits import Limits, check_count
 from queues.model import Queue, Stats
 from queues.operations.policies import Policies
@@ -65,14 +66,22 @@ class QueueOperations:
         self._clock = clock
         self._policies = policies
 
-    async def create(self, project: str, queue: str, document: Mapping[str, Any]) -> bool:
+    async def create(
+        self,
+        project: str,
+        queue: str,
+        document: Mapping[str, Any],
+        *,
+        grant: Grant | None = None,
+    ) -> bool:
         """Create the queue with this metadata; return False if it already existed.
 
         An existing queue keeps its metadata, but `document` is checked all the same.
 
-        Raises: InvalidRequest.
+        Raises: InvalidRequest; Forbidden for dead letters to a queue beyond `grant`.
         """
         self._check(queue, document)
+        _check_dead_letters(document, {}, grant)
         stored, created = await self._storage.queues.create(
             project,
             queue,
@@ -93,27 +102,30 @@ class QueueOperations:
         return self._shown(found) if found else metadata.with_defaults({}, self._limits)
 
     async def update(
-        self, project: str, queue: str, changes: list[Change]
+        self, project: str, queue: str, changes: list[Change], *, grant: Grant | None = None
     ) -> Mapping[str, Any]:
         """Apply a patch and return the new metadata; concurrent patches are all applied.
 
-        Raises: QueueNotFound, MetadataConflict, InvalidRequest; nothing changed then.
+        Raises: QueueNotFound, MetadataConflict, InvalidRequest, Forbidden for dead letters
+        to a queue beyond `grant`; nothing changed then.
         """
         for _ in range(_ATTEMPTS):
             found = await self._storage.queues.get(project, queue)
             if found is None:
                 raise QueueNotFound(f"Queue {queue} does not exist.")
             try:
-                return self._shown(await self._patch(project, found, changes))
+                return self._shown(await self._patch(project, found, changes, grant))
             except QueueChanged:
                 continue
         raise StorageUnavailable("the queue changes faster than the patch can follow")
 
-    async def _patch(self, project: str, found: Queue, changes: list[Change]) -> Queue:
-        patched = patch.apply(
-            metadata.decode(found.metadata), changes, metadata.reserved_defaults(self._limits)
-        )
+    async def _patch(
+        self, project: str, found: Queue, changes: list[Change], grant: Grant | None
+    ) -> Queue:
+        current = metadata.decode(found.metadata)
+        patched = patch.apply(current, changes, metadata.reserved_defaults(self._limits))
         self._check(found.name, patched)
+        _check_dead_letters(patched, current, grant)
         stored = await self._storage.queues.update(
             project,
             found.name,
@@ -143,17 +155,18 @@ class QueueOperations:
         return QueueStats(stats, ids.queue_tag(project, queue), now_ms)
 
     async def _matching(
-        self, project: str, query: QueueQuery
+        self, project: str, query: QueueQuery, grant: Grant | None
     ) -> tuple[list[Queue], str | None]:
         """Return the queues of the page and where to continue."""
         matching: list[Queue] = []
-        marker, read, filtered = query.marker, 0, bool(query.name_part or query.filters)
+        marker, read = query.marker, 0
+        filtered = bool(query.name_part or query.filters or grant)
         while read < _READ_PER_LISTING:
             step = 100 if filtered else query.limit
             batch = await self._storage.queues.list(project, marker=marker, limit=step)
             for queue in batch:
                 marker = queue.name
-                if _matches(queue, query):
+                if _matches(queue, query) and (grant is None or grant.covers(marker)):
                     matching.append(queue)
                 if len(matching) == query.limit:
                     return matching, marker
@@ -165,8 +178,10 @@ class QueueOperations:
     def _shown(self, queue: Queue) -> Mapping[str, Any]:
         return metadata.with_defaults(metadata.decode(queue.metadata), self._limits)
 
-    async def list(self, project: str, query: QueueQuery) -> QueuePage:
-        """Return a page of queues by name.
+    async def list(
+        self, project: str, query: QueueQuery, *, grant: Grant | None = None
+    ) -> QueuePage:
+        """Return a page of queues by name; a `grant` shows those that it covers, uncounted.
 
         The page may be short, even empty, and still carry a marker: a filter that fits few
         queues reads a bounded number of them at a time.
@@ -174,13 +189,24 @@ class QueueOperations:
         Raises: InvalidRequest for a limit out of range.
         """
         check_count("limit", query.limit, self._limits.max_queues_per_page)
-        found, marker = await self._matching(project, query)
+        found, marker = await self._matching(project, query, grant)
         shown = [
             ListedQueue(queue.name, self._shown(queue) if query.detailed else None)
             for queue in found
         ]
-        total = await self._storage.queues.count(project) if query.with_count else None
+        counted = query.with_count and grant is None
+        total = await self._storage.queues.count(project) if counted else None
         return QueuePage(shown, marker, total)
+
+
+def _check_dead_letters(
+    wanted: Mapping[str, Any], current: Mapping[str, Any], grant: Grant | None
+) -> None:
+    # SECURITY: else messages of a queue that one may manage would open one that one may not.
+    target = wanted.get("_dead_letter_queue")
+    changed = target != current.get("_dead_letter_queue")
+    if grant is not None and target and changed and not grant.covers(target):
+        raise Forbidden(f"You are not allowed to send dead letters to {target}.")
 
 
 def _matches(queue: Queue, query: QueueQuery) -> bool:

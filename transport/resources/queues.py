@@ -8,6 +8,7 @@ import falcon
 import falcon.asgi
 
 from queues.operations.queues import QueueOperations
+from transport import audit
 from transport.requests import RequestReader
 from transport.responses import ResponseWriter
 
@@ -30,8 +31,8 @@ class QueueCollection(_QueueResource):
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """List the queues of the project."""
-        query = self._requests.queue_query(req)
-        page = await self._queues.list(req.context.caller.project, query)
+        query, caller = self._requests.queue_query(req), req.context.caller
+        page = await self._queues.list(caller.project, query, grant=caller.identity.grant)
         self._responses.queue_page(req, resp, page)
 
 
@@ -50,8 +51,12 @@ class QueueItem(_QueueResource):
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
     ) -> None:
         """Create the queue; an existing one stays as it is."""
-        metadata = await self._requests.metadata(req)
-        created = await self._queues.create(req.context.caller.project, queue, metadata)
+        metadata, caller = await self._requests.metadata(req), req.context.caller
+        created = await self._queues.create(
+            caller.project, queue, metadata, grant=caller.identity.grant
+        )
+        if created:
+            audit.changed(req, "queue.created", queue)
         self._responses.queue_created(resp, queue, created=created)
 
     async def on_get(
@@ -72,8 +77,11 @@ class QueueItem(_QueueResource):
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
     ) -> None:
         """Change the metadata."""
-        changes = await self._requests.changes(req)
-        metadata = await self._queues.update(req.context.caller.project, queue, changes)
+        changes, caller = await self._requests.changes(req), req.context.caller
+        metadata = await self._queues.update(
+            caller.project, queue, changes, grant=caller.identity.grant
+        )
+        audit.changed(req, "queue.updated", queue)
         self._responses.document(req, resp, metadata)
 
     async def on_delete(
@@ -81,6 +89,7 @@ class QueueItem(_QueueResource):
     ) -> None:
         """Delete the queue and all in it."""
         await self._queues.delete(req.context.caller.project, queue)
+        audit.changed(req, "queue.deleted", queue)
         resp.status = falcon.HTTP_204
 
 
@@ -108,4 +117,5 @@ class QueuePurge(_QueueResource):
         """Remove all messages in every state."""
         if await self._requests.purges_messages(req):
             await self._queues.purge(req.context.caller.project, queue)
+            audit.changed(req, "queue.purged", queue)
         resp.status = falcon.HTTP_204
