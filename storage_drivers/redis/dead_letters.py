@@ -15,13 +15,13 @@ import msgpack  # type: ignore[import-untyped]
 
 from storage_drivers.redis.errors import Answer
 from storage_drivers.redis.executor import Executor
-from storage_drivers.redis.layout import MESSAGES, decode, encode
+from storage_drivers.redis.layout import POSTING, decode, encode
 from storage_drivers.redis.queues import RedisQueueStore
 from storage_drivers.redis.scripts import Script
 
 _APPEND = Script(
     "append_dead_letters",
-    keys=f"meta seq {MESSAGES} moved",
+    keys=f"meta seq {POSTING} moved",
     args="now_ms entries...",
 )
 

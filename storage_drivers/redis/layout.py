@@ -37,6 +37,8 @@ SEQUENCE_BYTES = 7
 
 #: The keys that hold messages, as they stand in the headers of scripts.
 MESSAGES = "messages ready order waiting expires leased"
+#: ... and those that posting changes.
+POSTING = "messages ready order waiting expires"
 
 _QUEUE_KEYS = (
     "meta", "seq", "messages", "ready", "order",

@@ -9,12 +9,12 @@ from queues.storage import HIDDEN_PER_LISTING, MessageStore
 from storage_drivers.redis.codec import client_bytes, pack, unpack, unpack_all
 from storage_drivers.redis.errors import RefusalCode
 from storage_drivers.redis.executor import Executor, idempotent
-from storage_drivers.redis.layout import MESSAGES, encode, sequence_key
+from storage_drivers.redis.layout import MESSAGES, POSTING, encode, sequence_key
 from storage_drivers.redis.scripts import Script
 
 _POST = Script(
     "post_messages",
-    keys=f"meta seq {MESSAGES} idempotency",
+    keys=f"meta seq {POSTING} idempotency",
     args="now_ms queue_version fingerprint window_ms records...",
 )
 _LIST = Script(

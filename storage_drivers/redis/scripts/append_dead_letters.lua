@@ -1,8 +1,8 @@
 -- Posts messages that another queue gave up, each once however often this is repeated: what
 -- has arrived is remembered in `moved` until the message has expired, and an expired one is
 -- not posted. O(messages * log n).
--- keys: meta seq messages ready order waiting expires leased moved
--- uses: lists record pages append
+-- keys: meta seq messages ready order waiting expires moved
+-- uses: lists letters append
 -- args: now_ms:number entries...
 --   entries: origin (seven bytes of sequence, name of the queue), record, ...
 -- returns: how many were posted | QUEUE_MISSING
@@ -10,19 +10,20 @@
 if redis.call('EXISTS', meta) == 0 then
   return QUEUE_MISSING
 end
-local posted = 0
+local posted = {}
 for i = 1, #entries, 2 do
   local origin, record = entries[i], entries[i + 1]
-  local expires_ms = struct.unpack(HEADER, record)
+  local expires_ms = struct.unpack('>I8', record)
   if expires_ms > now_ms and redis.call('ZADD', moved, 'NX', expires_ms, origin) == 1 then
-    append(redis.call('INCR', seq), record, now_ms)
-    posted = posted + 1
+    posted[#posted + 1] = record
   end
 end
-save()
+if #posted > 0 then
+  append(redis.call('INCRBY', seq, #posted) - #posted + 1, posted, now_ms)
+end
 call_with('ZREM', moved, redis.call('ZRANGEBYSCORE', moved, '-inf', now_ms, 'LIMIT', 0, BATCH))
 local last = redis.call('ZRANGE', moved, -1, -1, 'WITHSCORES')
 if last[2] then
   redis.call('PEXPIREAT', moved, tonumber(last[2]) + 86400000)
 end
-return posted
+return #posted

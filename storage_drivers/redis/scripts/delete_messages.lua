@@ -1,6 +1,6 @@
 -- Deletes messages whose state allows it. O(messages + log n).
 -- keys: messages ready order waiting expires leased claim
--- uses: lists record pages claimed
+-- uses: lists letters record pages claimed
 -- args: now_ms:number condition:text claim_count:number claims_and_members...
 --   condition: "any" state | "free" of a live lease | "claim": leased by one of the claims;
 --   the key `claim` is of the first of them

@@ -1,6 +1,6 @@
 -- Lists messages by sequence, from behind a marker. O(page + hidden + log n).
 -- keys: messages ready order waiting expires leased
--- uses: lists record pages walk due
+-- uses: lists letters record pages walk due
 -- args: now_ms:number after_seq:number limit:number include_claimed:number include_delayed:number client:text max_hidden:number
 -- returns: the marker to continue from (0: none), then member, record, ... | AGAIN
 

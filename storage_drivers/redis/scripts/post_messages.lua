@@ -1,6 +1,6 @@
 -- Stores messages with the next sequences, all or none. O(messages).
--- keys: meta seq messages ready order waiting expires leased idempotency
--- uses: lists record pages append idempotency
+-- keys: meta seq messages ready order waiting expires idempotency
+-- uses: lists letters append idempotency
 -- args: now_ms:number queue_version:text fingerprint:text window_ms:number records...
 -- returns: the first sequence | first and last (a repeat) | QUEUE_CHANGED | KEY_REUSED
 
@@ -14,9 +14,6 @@ if stored[1] ~= queue_version then
 end
 local last = redis.call('INCRBY', seq, #records)
 local first = last - #records + 1
-for i = 1, #records do
-  append(first + i - 1, records[i], now_ms)
-end
-save()
+append(first, records, now_ms)
 remember(stored[2], fingerprint, {first, last}, now_ms, window_ms)
 return first

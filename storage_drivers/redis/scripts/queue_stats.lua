@@ -1,7 +1,7 @@
 -- Counts the messages that have not expired and finds the first and the last. O(log n), and
 -- each call promotes and clears away a bounded number of others.
 -- keys: messages ready order waiting expires leased
--- uses: lists record pages walk due
+-- uses: lists letters record pages walk due
 -- args: now_ms:number
 -- returns: claimed, total, then member and record of the oldest and the newest if any | AGAIN
 

@@ -1,6 +1,6 @@
 -- Makes the messages under the live claim ready. O(messages of it + log n).
 -- keys: messages ready order waiting expires leased claim
--- uses: lists record pages claimed
+-- uses: lists letters record pages claimed
 -- args: now_ms:number claim_id:text
 -- returns: how many messages were released
 
@@ -11,7 +11,7 @@ locate(held)
 for _, m in ipairs(held) do
   m.visible_ms = 0
   write(m.member, rewritten(m, 0, ''))
-  set_state(m.page, m.slot, READY)
 end
+set_states(held, READY)
 save()
 return #held

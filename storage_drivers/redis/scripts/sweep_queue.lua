@@ -1,6 +1,6 @@
 -- Promotes and clears away up to `limit` messages of one queue. O(limit + log n).
 -- keys: meta messages ready order waiting expires leased moving
--- uses: lists record pages due
+-- uses: lists letters record pages due
 -- args: now_ms:number limit:number
 -- returns: messages dealt with, 1 if there may be more, messages waiting for their move, 1 if
 --   the queue exists

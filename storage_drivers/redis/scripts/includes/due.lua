@@ -6,9 +6,9 @@ local PAGES = 8
 
 local function in_page(page, pattern)
   local found, slot = {}, string.find(page.states, pattern)
-  local first = struct.unpack('>I6', page.name) * PAGE - 1
+  local first = number_of(page) * PAGE - 1
   while slot do
-    found[#found + 1] = {page = page, slot = slot, member = member_of(first + slot)}
+    found[#found + 1] = new_message(page, slot, first)
     slot = string.find(page.states, pattern, slot + 1)
   end
   read(found)
@@ -16,18 +16,21 @@ local function in_page(page, pattern)
 end
 
 local function promote_in(page, now_ms, limit)
-  local promoted, next_ms = 0, nil
+  local promoted, next_ms = {}, nil
   for _, m in ipairs(in_page(page, '[LD]')) do
-    if m.visible_ms <= now_ms and promoted < limit then
-      set_state(page, m.slot, READY)
-      promoted = promoted + 1
+    if m.visible_ms <= now_ms and #promoted < limit then
+      promoted[#promoted + 1] = m
     else
       next_ms = math.min(next_ms or m.visible_ms, m.visible_ms)
     end
   end
-  set_index(waiting, page, true, false)
-  set_index(waiting, page, false, next_ms, next_ms)
-  return promoted
+  set_states(promoted, READY)
+  if next_ms then
+    redis.call('ZADD', waiting, next_ms, page.name)
+  else
+    redis.call('ZREM', waiting, page.name)
+  end
+  return #promoted
 end
 
 local function drop_in(page, now_ms, limit)

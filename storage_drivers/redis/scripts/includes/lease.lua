@@ -18,12 +18,12 @@ local function start_leases(chosen, claim_id, lease_ms, grace_ms, now_ms)
     end
     m.record = rewritten(m, #claim_id, lease)
     write(m.member, m.record)
-    set_state(m.page, m.slot, LEASED)
     if m.page ~= page then
       page = m.page
-      wait_until(ends_ms, page)
+      redis.call('ZADD', waiting, 'LT', ends_ms, page.name)
     end
   end
+  set_states(chosen, LEASED)
 end
 
 -- Remembers which messages a claim took. NOTE: only a way to find them; whether they are

@@ -1,13 +1,5 @@
--- Pages: 64 neighbouring sequences and the state of each, one letter. A page has a name of six
--- bytes in the hash `messages` and there its value: the earliest expiry in it (six bytes, ms),
--- then the letters up to the last message posted. All indexes are of pages, not of messages.
--- PERF: so a message costs one entry in one hash, and a batch one change of each index.
--- NOTE: times in indexes may be too early, never too late: who finds a page by its time looks
--- at the records, which are the truth, and then notes the right time.
+-- Reads pages, changes the states of messages in them and stores what changed.
 -- keys: messages ready order waiting expires leased
-
-local PAGE = 64
-local READY, LEASED, DELAYED, GONE = 'R', 'L', 'D', '.'
 
 local pages, touched, written, leased_more = {}, {}, {}, 0
 
@@ -15,15 +7,24 @@ local function page_named(name)
   local page = pages[name]
   if not page then
     local stored = redis.call('HGET', messages, name)
-    page = {name = name, states = ''}
-    if stored then
-      page.expires_ms, page.states = struct.unpack('>I6', stored), string.sub(stored, 7)
-    end
-    page.stored, page.stored_ms = stored and page.states, page.expires_ms
+    local expires_ms, states = struct.unpack('>I6', stored), string.sub(stored, 7)
+    page = {
+      name = name, states = states, stored = states,
+      expires_ms = expires_ms, stored_ms = expires_ms,
+    }
     pages[name] = page
     touched[#touched + 1] = page
   end
   return page
+end
+
+-- Returns the message in a slot; `first` is the sequence below the first slot.
+-- PERF: with room for all that will be known of it.
+local function new_message(page, slot, first)
+  return {
+    page = page, slot = slot, member = struct.pack('>I7', first + slot), record = false,
+    expires_ms = 0, visible_ms = 0, ttl_s = 0, claim_count = 0, claim_bytes = 0,
+  }
 end
 
 -- Finds the page and the place in it of messages that have a member.
@@ -36,19 +37,31 @@ local function locate(found)
   end
 end
 
-local function set_state(page, slot, state)
-  local states = page.states
-  local before = string.sub(states, slot, slot)
-  if before == state then
+-- Gives the slots from `first` to `last` of a page, no more than were posted, a state.
+local function set_slots(page, first, last, state)
+  local before = string.sub(page.states, first, last)
+  local after = string.rep(state, last - first + 1)
+  if before == after then
     return
   end
-  if before == LEASED then
-    leased_more = leased_more - 1
-  elseif state == LEASED then
-    leased_more = leased_more + 1
+  local _, were_leased = string.gsub(before, LEASED, '')
+  leased_more = leased_more - were_leased + (state == LEASED and #after or 0)
+  page.states = string.sub(page.states, 1, first - 1) .. after
+    .. string.sub(page.states, last + 1)
+end
+
+-- Gives messages whose page is known a state. PERF: neighbours together.
+local function set_states(found, state)
+  local from = 1
+  while from <= #found do
+    local page, first, to = found[from].page, found[from].slot, from
+    while to < #found and found[to + 1].page == page
+      and found[to + 1].slot == first + to + 1 - from do
+      to = to + 1
+    end
+    set_slots(page, first, first + to - from, state)
+    from = to + 1
   end
-  page.states = string.sub(states, 1, slot - 1) .. string.rep(GONE, slot - 1 - #states)
-    .. state .. string.sub(states, slot + 1)
 end
 
 local function write(member, record)
@@ -56,32 +69,34 @@ local function write(member, record)
   written[#written + 1] = record
 end
 
-local function set_index(index, page, was_in, is_in, score)
-  if is_in and not was_in then
-    redis.call('ZADD', index, score or struct.unpack('>I6', page.name), page.name)
-  elseif was_in and not is_in then
-    redis.call('ZREM', index, page.name)
-  end
+local function number_of(page)
+  return (struct.unpack('>I6', page.name))
 end
 
 local function save_page(page)
   local is_ready = string.find(page.states, READY, 1, true)
-  local was_ready = page.stored and string.find(page.stored, READY, 1, true)
+  local was_ready = string.find(page.stored, READY, 1, true)
   -- NOTE: the last page stays when it is empty, or a queue that is never long would make and
   -- drop a page for each message; it goes when its earliest expiry has come.
   local is_kept = is_ready or string.find(page.states, '[LD]')
     or (#page.states < PAGE and page.expires_ms)
-  set_index(ready, page, was_ready, is_ready)
-  set_index(order, page, page.stored, is_kept)
+  if was_ready and not is_ready then
+    redis.call('ZREM', ready, page.name)
+  elseif is_ready and not was_ready then
+    redis.call('ZADD', ready, number_of(page), page.name)
+  end
   if is_kept then
     write(page.name, struct.pack('>I6', page.expires_ms) .. page.states)
-    set_index(expires, page, page.expires_ms == page.stored_ms, true, page.expires_ms)
-  elseif page.stored then
+    if page.expires_ms ~= page.stored_ms then
+      redis.call('ZADD', expires, page.expires_ms, page.name)
+    end
+  else
     redis.call('HDEL', messages, page.name)
-    redis.call('ZREM', expires, page.name)
-    redis.call('ZREM', waiting, page.name)
+    for _, index in ipairs({order, expires, waiting}) do
+      redis.call('ZREM', index, page.name)
+    end
   end
-  page.stored, page.stored_ms = is_kept and page.states, page.expires_ms
+  page.stored, page.stored_ms = page.states, page.expires_ms
 end
 
 -- Stores what was written and what became of the pages.
@@ -105,8 +120,8 @@ local function remove(gone)
   local members = {}
   for i = 1, #gone do
     members[i] = gone[i].member
-    set_state(gone[i].page, gone[i].slot, GONE)
   end
+  set_states(gone, GONE)
   call_with('HDEL', messages, members)
 end
 
@@ -114,9 +129,4 @@ end
 -- written. This writes nothing, so that consumers can go on until there is room again.
 local function go_on_when_full()
   redis.call('ZREM', ready, '')
-end
-
--- Notes that a page has a message whose lease or delay ends then, or later.
-local function wait_until(ends_ms, page)
-  redis.call('ZADD', waiting, 'LT', ends_ms, page.name)
 end

@@ -43,10 +43,6 @@ local function holder_of(m, now_ms)
 end
 
 -- The name of a message in the hash is its sequence in seven bytes.
-local function member_of(sequence)
-  return struct.pack('>I7', sequence)
-end
-
 local function sequence_of(member)
   return (struct.unpack('>I7', member))
 end

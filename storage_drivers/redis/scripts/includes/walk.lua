@@ -34,7 +34,7 @@ local function walk(index, pattern, after)
       end
       slot = string.find(page.states, pattern, slot + 1)
       if slot then
-        found[#found + 1] = {page = page, slot = slot, member = member_of(first + slot)}
+        found[#found + 1] = new_message(page, slot, first)
       else
         page, number, slot = nil, nil, 0
       end
