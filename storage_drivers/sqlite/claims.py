@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from queues.errors import ClaimLost, QueueChanged
 from queues.model import Claim, DeadLetterPolicy, Idempotency, Message
 from queues.storage import DEAD_LETTERS_PER_CLAIM, ClaimStore
-from storage_drivers.sqlite.codec import pack_claim_id, to_message
+from storage_drivers.sqlite.codec import Row, pack_claim_id, to_leased, to_message
 from storage_drivers.sqlite.dead_letters import bury
 from storage_drivers.sqlite.idempotency import recall, remember
 from storage_drivers.sqlite.lane import Lane
 from storage_drivers.sqlite.layout import statements
 from storage_drivers.sqlite.places import Place, locate
 from storage_drivers.sqlite.sweep import UNTIDY, Untidy, tidy_first, write_tidily
-from storage_drivers.sqlite.writer import Transaction
+from storage_drivers.sqlite.transaction import Transaction
 
 _SQL = statements("claims")
 _MESSAGES = statements("messages")
@@ -38,19 +37,6 @@ class Lease(NamedTuple):
     def extended(self) -> tuple[int, int]:
         """Return `ttl_s` and `expires_ms` of a message that would expire before the lease."""
         return (self.lease_ms + self.grace_ms) // 1000, self.ends_ms + self.grace_ms
-
-    def apply(self, message: Message) -> Message:
-        """Return the ready message as it is under the lease."""
-        ttl_s, expires_ms = message.ttl_s, message.expires_ms
-        if expires_ms < self.ends_ms:
-            ttl_s, expires_ms = self.extended()
-        return message._replace(
-            ttl_s=ttl_s,
-            expires_ms=expires_ms,
-            claim_id=self.claim_id,
-            claim_count=message.claim_count + 1,
-            visible_ms=self.ends_ms,
-        )
 
 
 class Claims(ClaimStore):
@@ -132,7 +118,7 @@ def _claim(
     queue_version: int,
     idempotency: Idempotency | None,
 ) -> Claim | Literal[Untidy.UNTIDY] | None:
-    place = locate(transaction, project, queue)
+    place = transaction.locate(project, queue)
     if place is not None:
         first_id = recall(transaction, place.queue_id, idempotency, lease.now_ms)
         if first_id is not None:
@@ -144,10 +130,11 @@ def _claim(
     ready, dead = _pick(transaction, place.bucket_id, limit, dead_letter, lease.now_ms)
     if dead_letter is not None and dead:
         bury(transaction, project, queue, dead, dead_letter, lease.now_ms)
+        place.count(total=-len(dead))
     if not ready:
         return None
     remember(transaction, place.queue_id, idempotency, lease.claim_id, lease.now_ms)
-    return _lease(transaction, ready, lease)
+    return _lease(transaction, place, ready, lease)
 
 
 def _pick(
@@ -156,40 +143,45 @@ def _pick(
     limit: int,
     dead_letter: DeadLetterPolicy | None,
     now_ms: int,
-) -> tuple[list[Message], list[tuple[int, int]]]:
-    """Return ready messages to lease, and those to bury as (seq, claim_count)."""
-    ready: list[Message] = []
-    dead: list[tuple[int, int]] = []
+) -> tuple[list[Row], list[Message]]:
+    """Return the rows of ready messages to lease, and the messages to bury."""
     most = limit if dead_letter is None else limit + DEAD_LETTERS_PER_CLAIM
-    for row in transaction.execute(_MESSAGES["ready"], (bucket_id, now_ms, most)):
+    rows = transaction.execute(_MESSAGES["ready"], (bucket_id, now_ms, most))
+    if dead_letter is None:
+        return rows.fetchall(), []
+    ready: list[Row] = []
+    dead: list[Message] = []
+    for row in rows:
         message = to_message(row, now_ms)
-        if dead_letter is not None and message.claim_count >= dead_letter.max_claims:
-            dead.append((message.seq, message.claim_count))
+        if message.claim_count >= dead_letter.max_claims:
+            dead.append(message)
         else:
-            ready.append(message)
+            ready.append(row)
         if len(ready) == limit or len(dead) == DEAD_LETTERS_PER_CLAIM:
             break
+    rows.close()
     return ready, dead
 
 
-def _lease(transaction: Transaction, ready: Iterable[Message], lease: Lease) -> Claim:
-    leased = [lease.apply(message) for message in ready]
-    end_ms, packed = lease.ends_ms, pack_claim_id(lease.claim_id)
-    transaction.executemany(
-        _SQL["lease"], [(packed, end_ms, lease.lease_ms, message.seq) for message in leased]
+def _lease(transaction: Transaction, place: Place, ready: list[Row], lease: Lease) -> Claim:
+    claim_id, end_ms, extended = lease.claim_id, lease.ends_ms, lease.extended()
+    leased = [to_leased(row, claim_id, end_ms, extended) for row in ready]
+    transaction.execute_for(
+        [row[0] for row in ready],
+        _SQL["lease"],
+        (pack_claim_id(claim_id), end_ms, lease.lease_ms),
     )
-    _extend(transaction, ((m.seq, m.expires_ms) for m in ready), lease)
-    return Claim(lease.claim_id, lease.lease_ms, lease.now_ms, leased)
+    place.count(claimed=len(ready))
+    place.note_due(end_ms)
+    if any(message.expires_ms == extended[1] for message in leased):
+        _extend(transaction, place, lease)
+    return Claim(claim_id, lease.lease_ms, lease.now_ms, leased)
 
 
-def _extend(
-    transaction: Transaction, messages: Iterable[tuple[int, int]], lease: Lease
-) -> None:
-    """Let no message, given as (seq, expires_ms), expire before the lease ends."""
-    extended, end_ms = lease.extended(), lease.ends_ms
-    rows = [(*extended, seq) for seq, expires_ms in messages if expires_ms < end_ms]
-    if rows:
-        transaction.executemany(_SQL["extend"], rows)
+def _extend(transaction: Transaction, place: Place, lease: Lease) -> None:
+    """Let no message under the lease, which has begun, expire before its end."""
+    claim = (place.bucket_id, pack_claim_id(lease.claim_id), lease.now_ms)
+    transaction.execute(_SQL["extend"], (*lease.extended(), *claim, lease.ends_ms))
 
 
 def _get(
@@ -218,22 +210,22 @@ def _renew(
     lease: Lease,
     idempotency: Idempotency | None,
 ) -> None:
-    place = locate(transaction, project, queue)
+    place = transaction.locate(project, queue)
     if place is None:
         raise ClaimLost("the claim holds no message any more")
     if recall(transaction, place.queue_id, idempotency, lease.now_ms) is not None:
         return
     arguments = (place.bucket_id, pack_claim_id(lease.claim_id), lease.now_ms)
-    held = transaction.execute(_SQL["held"], arguments).fetchall()
-    if not held:
+    renewed = transaction.execute(_SQL["renew"], (lease.ends_ms, lease.lease_ms, *arguments))
+    if not renewed.rowcount:
         raise ClaimLost("the claim holds no message any more")
-    end_ms = lease.ends_ms
-    transaction.executemany(_SQL["renew"], [(end_ms, lease.lease_ms, seq) for seq, _ in held])
-    _extend(transaction, held, lease)
+    place.note_due(lease.ends_ms)
+    _extend(transaction, place, lease)
     remember(transaction, place.queue_id, idempotency, "", lease.now_ms)
 
 
 def _release(transaction: Transaction, project: str, queue: str, claim_id: str) -> None:
-    place = locate(transaction, project, queue)
+    place = transaction.locate(project, queue)
     if place is not None:
-        transaction.execute(_SQL["release"], (place.bucket_id, pack_claim_id(claim_id)))
+        arguments = (place.bucket_id, pack_claim_id(claim_id))
+        place.count(claimed=-transaction.execute(_SQL["release"], arguments).rowcount)

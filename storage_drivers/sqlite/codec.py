@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
 from queues.model import DeadLetter, DeadLetterReason, Media, Message, NewMessage, Queue
-from storage_drivers.sqlite.layout import DELAYED, INLINE_BODY_BYTES, READY
+from storage_drivers.sqlite.layout import DELAYED, INLINE_BODY_BYTES, NEVER_MS, READY
 
 Row = tuple[Any, ...]
 
@@ -72,21 +72,49 @@ def to_message(row: Row, now_ms: int) -> Message:
     )
 
 
-def new_row(seq: int, bucket_id: int, message: NewMessage, now_ms: int) -> Row:
-    """Return the arguments of `messages.insert`."""
-    body, media, ttl_s, delay_ms, client_id, _ = message
-    return (
+def to_leased(row: Row, claim_id: str, lease_end_ms: int, extended: tuple[int, int]) -> Message:
+    """Return the ready message in a row as it is under a lease that is about to begin.
+
+    `extended` are its `ttl_s` and `expires_ms` if it would expire before the lease ends.
+    """
+    seq, posted_ms, ttl_s, expires_ms, body, media, _, count, _, dead = row
+    if expires_ms < lease_end_ms:
+        ttl_s, expires_ms = extended
+    return Message(
         seq,
-        bucket_id,
-        DELAYED if delay_ms > 0 else READY,
-        now_ms + delay_ms if delay_ms > 0 else None,
-        now_ms + ttl_s * 1000,
-        now_ms,
+        posted_ms,
         ttl_s,
-        int(media),
-        pack_client_id(client_id),
-        body if len(body) <= INLINE_BODY_BYTES else None,
+        expires_ms,
+        body,
+        _MEDIA[media],
+        claim_id,
+        count + 1,
+        lease_end_ms,
+        None if dead is None else unpack_dead_letter(dead),
     )
+
+
+def new_values(
+    seqs: Iterable[int], bucket_id: int, messages: Sequence[NewMessage], now_ms: int
+) -> tuple[list[Any], int]:
+    """Return the values of rows for `messages.insert`, all in one list, and their due time.
+
+    That is when the first of the messages comes due or expires.
+    """
+    values: list[Any] = []
+    due_ms = NEVER_MS
+    for seq, (body, media, ttl_s, delay_ms, client_id, _) in zip(seqs, messages, strict=True):
+        state, visible_ms, expires_ms = READY, None, now_ms + ttl_s * 1000
+        if delay_ms > 0:
+            state, visible_ms = DELAYED, now_ms + delay_ms
+            due_ms = min(due_ms, visible_ms)
+        if expires_ms < due_ms:
+            due_ms = expires_ms
+        inline = body if len(body) <= INLINE_BODY_BYTES else None
+        packed = pack_client_id(client_id)
+        times = visible_ms, expires_ms, now_ms, ttl_s
+        values += seq, bucket_id, state, *times, int(media), packed, inline
+    return values, due_ms
 
 
 def pack_dead_letter(origin: DeadLetter) -> str:

@@ -22,8 +22,9 @@ from storage_drivers.sqlite.migrations import migrate
 from storage_drivers.sqlite.queues import Queues
 from storage_drivers.sqlite.readers import Reader
 from storage_drivers.sqlite.sweep import sweep
+from storage_drivers.sqlite.transaction import Transaction
 from storage_drivers.sqlite.turn import Turn
-from storage_drivers.sqlite.writer import Transaction, Writer
+from storage_drivers.sqlite.writer import Writer
 
 _log = logging.getLogger(__name__)
 

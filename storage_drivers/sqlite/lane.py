@@ -55,6 +55,7 @@ class Lane(Generic[C]):
         self._loop = asyncio.get_running_loop()
         self._timeout_s = timeout_ms / 1000
         self._waiting: SimpleQueue[Call[C] | None] = SimpleQueue()
+        self._new: list[Call[C]] = []
         self._pending: dict[Call[C], None] = {}
         self._watchdog: asyncio.TimerHandle | None = None
         self._closed = False
@@ -77,7 +78,9 @@ class Lane(Generic[C]):
         self._pending[call] = None
         if self._watchdog is None:
             self._watchdog = self._loop.call_at(call.deadline_s, self._watch)
-        self._waiting.put(call)
+        if not self._new:
+            self._loop.call_soon(self._hand_over)
+        self._new.append(call)
         return await call.future  # type: ignore[return-value]
 
     @asynccontextmanager
@@ -97,6 +100,7 @@ class Lane(Generic[C]):
         if self._closed:
             return
         self._closed = True
+        self._hand_over()
         for _ in self._threads:
             self._waiting.put(None)
         for thread in self._threads:
@@ -104,6 +108,16 @@ class Lane(Generic[C]):
         await asyncio.sleep(0)  # NOTE: the last answers are callbacks that are due now.
         if self._watchdog is not None:
             self._watchdog.cancel()
+
+    def _hand_over(self) -> None:
+        """Give the threads what has gathered in this turn of the event loop.
+
+        PERF: together, or the first call wakes a thread that takes it alone, and interrupts
+        the loop (bench: switches).
+        """
+        calls, self._new = self._new, []
+        for call in calls:
+            self._waiting.put(call)
 
     def _watch(self) -> None:
         """Fail what is overdue; a thread may hang in the file system and never answer."""

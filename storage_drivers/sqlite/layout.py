@@ -19,6 +19,9 @@ APPLICATION_ID = 0x4E75736B
 
 READY, DELAYED, CLAIMED = range(3)
 
+#: A due time that never comes: the largest number in a column.
+NEVER_MS = 2**63 - 1
+
 #: A longer body has a row of its own. A row up to this fits into a page of the file.
 INLINE_BODY_BYTES = 3500
 

@@ -11,7 +11,7 @@ from queues.errors import QueueChanged
 from queues.model import Idempotency, Message, MessagePage, NewMessage, Refusal
 from queues.storage import MessageStore
 from storage_drivers.sqlite.codec import (
-    new_row,
+    new_values,
     pack_claim_id,
     pack_sequences,
     to_message,
@@ -19,9 +19,10 @@ from storage_drivers.sqlite.codec import (
 )
 from storage_drivers.sqlite.idempotency import recall, remember
 from storage_drivers.sqlite.lane import Lane
-from storage_drivers.sqlite.layout import INLINE_BODY_BYTES, statements
+from storage_drivers.sqlite.layout import CLAIMED, INLINE_BODY_BYTES, statements
 from storage_drivers.sqlite.listing import Listing, read_page
 from storage_drivers.sqlite.places import locate
+from storage_drivers.sqlite.removal import remove
 from storage_drivers.sqlite.sweep import (
     UNTIDY,
     Untidy,
@@ -30,7 +31,7 @@ from storage_drivers.sqlite.sweep import (
     tidy_queue,
     write_tidily,
 )
-from storage_drivers.sqlite.writer import Transaction
+from storage_drivers.sqlite.transaction import Transaction
 
 _SQL = statements("messages")
 
@@ -122,7 +123,7 @@ def _post(
     idempotency: Idempotency | None,
     now_ms: int,
 ) -> Sequence[int]:
-    place = locate(transaction, project, queue)
+    place = transaction.locate(project, queue)
     if place is not None:
         answer = recall(transaction, place.queue_id, idempotency, now_ms)
         if answer is not None:
@@ -130,18 +131,13 @@ def _post(
     if place is None or place.version != queue_version:
         raise QueueChanged("the queue is at another version")
     seqs = list(transaction.next_sequences(len(messages), now_ms))
-    rows = [
-        new_row(seq, place.bucket_id, message, now_ms)
-        for seq, message in zip(seqs, messages, strict=True)
-    ]
-    transaction.executemany(_SQL["insert"], rows)
-    long = [
-        (seq, message.body)
-        for seq, message in zip(seqs, messages, strict=True)
-        if len(message.body) > INLINE_BODY_BYTES
-    ]
-    if long:
-        transaction.executemany(_SQL["insert_body"], long)
+    values, due_ms = new_values(seqs, place.bucket_id, messages, now_ms)
+    transaction.insert(values)
+    for seq, message in zip(seqs, messages, strict=True):
+        if len(message.body) > INLINE_BODY_BYTES:
+            transaction.execute(_SQL["insert_body"], (seq, message.body))
+    place.count(total=len(seqs))
+    place.note_due(due_ms)
     if idempotency is not None:
         remember(transaction, place.queue_id, idempotency, pack_sequences(seqs), now_ms)
     return seqs
@@ -168,22 +164,29 @@ def _delete(
     claim_ids: Collection[str] | None,
     now_ms: int,
 ) -> Mapping[int, Refusal]:
-    place = locate(transaction, project, queue)
+    place = transaction.locate(project, queue)
     if place is None:
         return {}
     packed = None if claim_ids is None else {pack_claim_id(claim_id) for claim_id in claim_ids}
     refused: dict[int, Refusal] = {}
-    allowed: list[tuple[int]] = []
-    for seq in seqs:
-        arguments = (seq, place.bucket_id, now_ms)
-        for claim_id, visible_ms in transaction.execute(_SQL["state"], arguments):
-            holder = claim_id if visible_ms is not None and visible_ms > now_ms else None
-            refusal = _refusal(holder, packed)
-            if refusal is None:
-                allowed.append((seq,))
-            else:
-                refused[seq] = refusal
-    transaction.executemany(_SQL["delete"], allowed)
+    allowed: list[int] = []
+    long: list[int] = []
+    claimed = 0
+    once = seqs if len(seqs) == 1 else list(dict.fromkeys(seqs))
+    states = transaction.execute_for(once, _SQL["states"], (place.bucket_id, now_ms))
+    for seq, state, claim_id, visible_ms, is_long in states:
+        holder = claim_id if visible_ms is not None and visible_ms > now_ms else None
+        refusal = _refusal(holder, packed)
+        if refusal is not None:
+            refused[seq] = refusal
+            continue
+        allowed.append(seq)
+        claimed += state == CLAIMED
+        if is_long:
+            long.append(seq)
+    if allowed:
+        remove(transaction, allowed, long)
+        place.count(total=-len(allowed), claimed=-claimed)
     return refused
 
 
@@ -199,11 +202,14 @@ def _refusal(holder: bytes | None, claim_ids: Collection[bytes] | None) -> Refus
 def _pop(
     transaction: Transaction, project: str, queue: str, limit: int, now_ms: int
 ) -> Sequence[Message] | Literal[Untidy.UNTIDY]:
-    place = locate(transaction, project, queue)
+    place = transaction.locate(project, queue)
     if place is None:
         return []
     if tidy_first(transaction, place, now_ms):
         return UNTIDY
     rows = transaction.execute(_SQL["ready"], (place.bucket_id, now_ms, limit)).fetchall()
-    transaction.executemany(_SQL["delete"], [(row[0],) for row in rows])
-    return [to_message(row, now_ms) for row in rows]
+    messages = [to_message(row, now_ms) for row in rows]
+    long = [message.seq for message in messages if len(message.body) > INLINE_BODY_BYTES]
+    remove(transaction, [message.seq for message in messages], long)
+    place.count(total=-len(messages))
+    return messages

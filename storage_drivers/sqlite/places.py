@@ -3,42 +3,44 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import NamedTuple
+from dataclasses import dataclass
 
-from queues.model import Queue
 from storage_drivers.sqlite.codec import pack_name
 from storage_drivers.sqlite.layout import statements
-from storage_drivers.sqlite.writer import Transaction
 
 _SQL = statements("queues")
 
 
-class Place(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Place:
     """What a call on messages needs to know of their queue.
 
-    Nothing in the bucket expires or comes due before `due_ms`.
+    Nothing in the bucket expires or comes due before `due_ms`. The rest is what the writes of
+    a transaction did to the bucket and did not store yet, see `Transaction.settle`.
     """
 
     queue_id: int
     bucket_id: int
     version: int
     due_ms: int
+    total_change: int = 0
+    claimed_change: int = 0
+    is_due_sooner: bool = False
+
+    def count(self, *, total: int = 0, claimed: int = 0) -> None:
+        """Add to the numbers of messages, and of those in state claimed."""
+        self.total_change += total
+        self.claimed_change += claimed
+
+    def note_due(self, due_ms: int) -> None:
+        """Take note that a message expires or comes due at this time."""
+        if due_ms < self.due_ms:
+            self.due_ms = due_ms
+            self.is_due_sooner = True
 
 
-def locate(
-    connection: sqlite3.Connection | Transaction, project: str, queue: str
-) -> Place | None:
+def locate(connection: sqlite3.Connection, project: str, queue: str) -> Place | None:
     """Return the place of the queue, or None if it does not exist."""
     names = (pack_name(project), pack_name(queue))
     row = connection.execute(_SQL["locate"], names).fetchone()
     return None if row is None else Place(*row)
-
-
-def insert_queue(transaction: Transaction, project: str, queue: Queue) -> int:
-    """Store a queue that does not exist yet and return the id of its bucket."""
-    bucket_id: int = transaction.execute(_SQL["create_bucket"]).lastrowid  # type: ignore[assignment]
-    names = (pack_name(project), pack_name(queue.name))
-    transaction.execute(
-        _SQL["create"], (*names, bucket_id, queue.version, queue.created_ms, queue.metadata)
-    )
-    return bucket_id

@@ -12,10 +12,10 @@ from queues.storage import QueueStore
 from storage_drivers.sqlite.codec import pack_name, to_queue
 from storage_drivers.sqlite.lane import Lane
 from storage_drivers.sqlite.layout import statements
-from storage_drivers.sqlite.places import insert_queue, locate
+from storage_drivers.sqlite.places import Place
 from storage_drivers.sqlite.stats import read_stats
 from storage_drivers.sqlite.sweep import read_tidily, tidy_queue
-from storage_drivers.sqlite.writer import Transaction
+from storage_drivers.sqlite.transaction import Transaction
 
 _SQL = statements("queues")
 
@@ -126,6 +126,16 @@ def _create(
     return created, True
 
 
+def insert_queue(transaction: Transaction, project: str, queue: Queue) -> Place:
+    """Store a queue that does not exist yet and return its place."""
+    bucket_id = transaction.execute(_SQL["create_bucket"]).lastrowid
+    names = (pack_name(project), pack_name(queue.name))
+    transaction.execute(
+        _SQL["create"], (*names, bucket_id, queue.version, queue.created_ms, queue.metadata)
+    )
+    return transaction.locate(project, queue.name)  # type: ignore[return-value]
+
+
 def _update(
     transaction: Transaction,
     *,
@@ -137,6 +147,7 @@ def _update(
 ) -> Queue:
     names = (pack_name(project), pack_name(queue))
     arguments = (metadata, version, *names, expected_version)
+    transaction.forget_places()
     changed = transaction.execute(_SQL["update"], arguments).rowcount
     stored = _get(transaction, project, queue)
     if stored is None:
@@ -147,15 +158,17 @@ def _update(
 
 
 def _delete(transaction: Transaction, *, project: str, queue: str) -> None:
-    place = locate(transaction, project, queue)
+    place = transaction.locate(project, queue)
     if place is not None:
+        transaction.forget_places()
         transaction.execute(_SQL["delete"], (place.queue_id,))
         _discard(transaction, place.bucket_id)
 
 
 def _purge(transaction: Transaction, *, project: str, queue: str) -> None:
-    place = locate(transaction, project, queue)
+    place = transaction.locate(project, queue)
     if place is not None:
+        transaction.forget_places()
         bucket_id = transaction.execute(_SQL["create_bucket"]).lastrowid
         transaction.execute(_SQL["replace_bucket"], (bucket_id, place.queue_id))
         _discard(transaction, place.bucket_id)

@@ -15,12 +15,12 @@ from enum import Enum
 from typing import Final, Literal, TypeVar
 
 from storage_drivers.sqlite.lane import Lane
-from storage_drivers.sqlite.layout import statements
-from storage_drivers.sqlite.places import Place, locate
-from storage_drivers.sqlite.writer import Transaction
+from storage_drivers.sqlite.layout import CLAIMED, DELAYED, statements
+from storage_drivers.sqlite.places import Place
+from storage_drivers.sqlite.removal import remove
+from storage_drivers.sqlite.transaction import Transaction
 
 _SQL = statements("sweep")
-_MESSAGES = statements("messages")
 
 #: One step handles this many messages, and no more once it removed so many bytes of bodies.
 #: Either takes the writer some 10 ms.
@@ -57,30 +57,46 @@ class Untidy(Enum):
 UNTIDY: Final = Untidy.UNTIDY
 
 
-def tidy(transaction: Transaction, bucket_id: int, room: Room, now_ms: int) -> bool:
+def tidy(transaction: Transaction, place: Place, room: Room, now_ms: int) -> bool:
     """Remove expired and promote due messages of a bucket, and say whether that was all."""
-    execute = transaction.execute
-    _remove(transaction, execute(_SQL["expired"], (bucket_id, now_ms, room.messages)), room)
-    if room:
-        promoted = execute(_SQL["promote"], (bucket_id, now_ms, room.messages))
-        room.messages -= promoted.rowcount
+    execute, bucket_id = transaction.execute, place.bucket_id
+    expired = execute(_SQL["expired"], (bucket_id, now_ms, room.messages))
+    total, claimed = _remove(transaction, expired, room)
+    place.count(total=-total, claimed=-claimed)
+    for state in (DELAYED, CLAIMED):
+        if room:
+            arguments = (bucket_id, state, now_ms, room.messages)
+            promoted = execute(_SQL["promote"], arguments).rowcount
+            room.messages -= promoted
+            place.count(claimed=-promoted if state == CLAIMED else 0)
     if room:
         execute(_SQL["postpone"], (bucket_id,))
+        place.due_ms = execute(_SQL["due"], (bucket_id,)).fetchone()[0]
+        place.is_due_sooner = False
     return bool(room)
 
 
 def _remove(
-    transaction: Transaction, candidates: Iterable[tuple[int, int]], room: Room
-) -> None:
-    """Delete messages, given with the lengths of their long bodies, as far as there is room."""
-    removed: list[tuple[int]] = []
-    for seq, body_bytes in candidates:
-        removed.append((seq,))
+    transaction: Transaction, candidates: Iterable[tuple[int, int, int]], room: Room
+) -> tuple[int, int]:
+    """Delete messages, given with state and length of a long body, as far as there is room.
+
+    Returns how many they were, and how many of them in state claimed.
+    """
+    removed: list[int] = []
+    long: list[int] = []
+    claimed = 0
+    for seq, state, body_bytes in candidates:
+        removed.append(seq)
+        claimed += state == CLAIMED
+        if body_bytes:
+            long.append(seq)
         room.messages -= 1
         room.body_bytes -= body_bytes
         if not room:
             break
-    transaction.executemany(_MESSAGES["delete"], removed)
+    remove(transaction, removed, long)
+    return len(removed), claimed
 
 
 def is_untidy(connection: sqlite3.Connection, place: Place, now_ms: int) -> bool:
@@ -94,14 +110,14 @@ def is_untidy(connection: sqlite3.Connection, place: Place, now_ms: int) -> bool
 
 def tidy_queue(transaction: Transaction, *, project: str, queue: str, now_ms: int) -> None:
     """Take one step of `tidy` in the queue, if it exists."""
-    place = locate(transaction, project, queue)
+    place = transaction.locate(project, queue)
     if place is not None:
-        tidy(transaction, place.bucket_id, Room(STEP), now_ms)
+        tidy(transaction, place, Room(STEP), now_ms)
 
 
 def tidy_first(transaction: Transaction, place: Place, now_ms: int) -> bool:
     """Take one step of `tidy` before a write, and say whether it needs another."""
-    return place.due_ms <= now_ms and not tidy(transaction, place.bucket_id, Room(STEP), now_ms)
+    return place.due_ms <= now_ms and not tidy(transaction, place, Room(STEP), now_ms)
 
 
 async def write_tidily(
@@ -144,6 +160,7 @@ def sweep(transaction: Transaction, *, limit: int, now_ms: int) -> int:
     At least 1 when as many buckets were visited, for there may be more behind them: often a
     bucket is due for messages that are gone already.
     """
+    transaction.forget_places()
     room = Room(limit)
     room.messages -= transaction.execute(_SQL["forget_answers"], (now_ms, limit)).rowcount
     most_visits = max(
@@ -157,9 +174,12 @@ def sweep(transaction: Transaction, *, limit: int, now_ms: int) -> int:
 def _sweep_buckets(transaction: Transaction, room: Room, now_ms: int) -> int:
     """Tidy due buckets as far as there is room; return how many were found."""
     due = transaction.execute(_SQL["due_buckets"], (now_ms, room.messages)).fetchall()
-    for (bucket_id,) in due:
-        if not room or not tidy(transaction, bucket_id, room, now_ms):
+    for bucket_id, due_ms in due:
+        if not room:
             break
+        place = Place(0, bucket_id, 0, due_ms)
+        tidy(transaction, place, room, now_ms)
+        transaction.save(place)
     return len(due)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from storage_drivers.sqlite import Driver
@@ -38,3 +39,24 @@ def commits(path: Path) -> int:
     log = path.with_name(path.name + "-wal").read_bytes()
     frames = range(_WAL_HEADER, len(log), _FRAME_HEADER + _PAGE)
     return sum(log[at + 4 : at + 8] != bytes(4) for at in frames)
+
+
+def contradictions(path: Path) -> list[tuple[object, ...]]:
+    """Return where counts, due times and long bodies disagree with the messages."""
+    with closing(sqlite3.connect(path)) as file:
+        return [row for sql in _CONTRADICTIONS for row in file.execute(sql)]
+
+
+_CONTRADICTIONS = (
+    """SELECT bucket_id, 'counts', total, claimed, number, held
+    FROM buckets JOIN (
+        SELECT bucket_id, count(seq) AS number, ifnull(sum(state = 2), 0) AS held
+        FROM buckets LEFT JOIN messages USING (bucket_id) GROUP BY bucket_id
+    ) USING (bucket_id) WHERE total <> number OR claimed <> held""",
+    """SELECT bucket_id, 'due', earliest_ms, seq FROM buckets JOIN messages USING (bucket_id)
+    WHERE earliest_ms > min(expires_ms, ifnull(visible_ms, expires_ms))""",
+    """SELECT 'no body', seq FROM messages
+    WHERE body IS NULL AND seq NOT IN (SELECT seq FROM bodies)""",
+    """SELECT 'no message', seq FROM bodies
+    WHERE seq NOT IN (SELECT seq FROM messages WHERE body IS NULL)""",
+)

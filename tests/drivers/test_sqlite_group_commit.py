@@ -13,8 +13,9 @@ import pytest
 from queues.errors import QueueChanged, StorageUnavailable
 from storage_drivers.sqlite.connection import Link
 from storage_drivers.sqlite.lane import Call, Lane
+from storage_drivers.sqlite.transaction import Transaction
 from storage_drivers.sqlite.turn import Turn
-from storage_drivers.sqlite.writer import Transaction, Writer
+from storage_drivers.sqlite.writer import Writer
 from tests.drivers.sqlite_storage import commits, opened, orders
 
 WRITES = 50

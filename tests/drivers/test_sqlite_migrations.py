@@ -11,6 +11,9 @@ import pytest
 from storage_drivers.sqlite.connection import connect, create_file
 from storage_drivers.sqlite.layout import migrations
 from storage_drivers.sqlite.migrations import migrate
+from tests.clock import MovableClock
+from tests.conformance.handle import QueueHandle
+from tests.drivers.sqlite_storage import contradictions, opened
 
 FIRST = "CREATE TABLE one (x);\nINSERT INTO one VALUES (1);\n"
 SECOND = "CREATE TABLE two (x);\nINSERT INTO one VALUES (2);\n"
@@ -79,3 +82,40 @@ def test_a_file_that_is_up_to_date_opens_while_another_program_writes(
     other = connect(path, 0)
     migrate(other, path, {1: FIRST}, 0)
     other.close()
+
+
+async def test_a_file_of_schema_1_keeps_its_messages_claims_and_counts(
+    file: sqlite3.Connection, path: Path
+) -> None:
+    now_ms = MovableClock().now_ms()
+    migrate(file, path, {1: migrations()[1]}, 1000)
+    file.execute("INSERT INTO buckets DEFAULT VALUES")
+    file.execute("INSERT INTO queues VALUES (1, 'alpha', 'orders', 1, 1, 0, '{}')")
+    file.execute("UPDATE queues SET project = CAST(project AS BLOB), name = CAST(name AS BLOB)")
+    file.executemany(
+        "INSERT INTO messages (seq, bucket_id, state, expires_ms, posted_ms, ttl_s, media,"
+        " client_id, body) VALUES (?, 1, 0, ?, 0, 60, 0, x'', x'30')",
+        [(seq, now_ms + 60_000) for seq in (1, 2, 3)],
+    )
+    file.execute(
+        "UPDATE messages SET state = 2, visible_ms = ?, claim_id = CAST('held' AS BLOB),"
+        " lease_ms = 30000 WHERE seq = 1",
+        (now_ms + 30_000,),
+    )
+    async with opened(path) as driver:
+        queue = QueueHandle(driver, MovableClock())
+        assert await queue.counts() == (1, 3)
+        await queue.delete(2, claim_ids=[])
+        await queue.release("held")
+        assert await queue.counts() == (0, 2)
+        (seq,) = await queue.post()
+        assert await queue.pop(9) == [1, 3, seq]
+    assert contradictions(path) == []
+
+
+def test_a_server_of_the_version_before_fails_rather_than_miscount(
+    file: sqlite3.Connection, path: Path
+) -> None:
+    migrate(file, path, migrations(), 1000)
+    with pytest.raises(sqlite3.OperationalError):
+        file.execute("SELECT queue_id, due_ms FROM queues JOIN buckets USING (bucket_id)")

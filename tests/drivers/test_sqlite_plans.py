@@ -36,7 +36,8 @@ def path(tmp_path: Path) -> Path:
 
 
 def plan(connection: sqlite3.Connection, sql: str) -> list[str]:
-    sql = sql.replace("{seqs}", "?, ?, ?")
+    columns = ", ".join("?" * 10)
+    sql = sql.format(seqs="?, ?, ?", rows=f"({columns})")
     numbered = [int(number) for number in re.findall(r"\?(\d)", sql)]
     arguments = [1] * (max(numbered) if numbered else sql.count("?"))
     return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", arguments)]

@@ -1,24 +1,26 @@
 -- Statements on claims. {message} stands for the columns that make a message, see layout.py.
 
--- name: lease (claim_id, visible_ms, lease_ms, seq)
-UPDATE messages
+-- name: lease (claim_id, visible_ms, lease_ms, seqs)
+-- {seqs} stands for as many question marks.
+-- PERF: OR FAIL saves a copy of every page that is written. It makes no difference else, as a
+-- write that fails is undone as a whole.
+UPDATE OR FAIL messages
 SET state = 2, claim_id = ?, visible_ms = ?, lease_ms = ?, claim_count = claim_count + 1
-WHERE seq = ?;
+WHERE seq IN ({seqs});
 
--- name: extend (ttl_s, expires_ms, seq)
-UPDATE messages SET ttl_s = ?, expires_ms = ? WHERE seq = ?;
+-- name: extend (ttl_s, expires_ms, bucket_id, claim_id, now_ms, lease_end_ms)
+-- Lets no message under the live lease expire before its end.
+UPDATE messages SET ttl_s = ?, expires_ms = ?
+WHERE bucket_id = ? AND claim_id = ? AND visible_ms > ? AND expires_ms < ?;
 
 -- name: get (bucket_id, claim_id, now_ms)
 -- Returns the messages under the live lease, and its length.
 SELECT {message}, lease_ms FROM messages
 WHERE bucket_id = ? AND claim_id = ? AND visible_ms > ? ORDER BY seq;
 
--- name: held (bucket_id, claim_id, now_ms)
-SELECT seq, expires_ms FROM messages
+-- name: renew (visible_ms, lease_ms, bucket_id, claim_id, now_ms)
+UPDATE messages SET visible_ms = ?, lease_ms = ?
 WHERE bucket_id = ? AND claim_id = ? AND visible_ms > ?;
-
--- name: renew (visible_ms, lease_ms, seq)
-UPDATE messages SET visible_ms = ?, lease_ms = ? WHERE seq = ?;
 
 -- name: release (bucket_id, claim_id)
 UPDATE messages SET state = 0, visible_ms = NULL, claim_id = NULL, lease_ms = NULL

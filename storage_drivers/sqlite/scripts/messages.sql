@@ -1,10 +1,12 @@
 -- Statements on messages. {message} stands for the columns that make a message, see layout.py.
 -- INDEXED BY: without it SQLite may prefer another index and sort the whole queue.
 
--- name: insert (seq, bucket_id, state, visible_ms, expires_ms, posted_ms, ttl_s, media, client_id, body)
-INSERT INTO messages
+-- name: insert (rows)
+-- {rows} stands for rows of question marks, with the values of `codec.new_values`.
+-- PERF: OR FAIL as in claims.sql.
+INSERT OR FAIL INTO messages
     (seq, bucket_id, state, visible_ms, expires_ms, posted_ms, ttl_s, media, client_id, body)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+VALUES {rows};
 
 -- name: insert_body (seq, body)
 INSERT INTO bodies (seq, body) VALUES (?, ?);
@@ -26,12 +28,17 @@ WHERE bucket_id = ? AND state = ? AND seq > ? ORDER BY seq;
 SELECT seq, expires_ms, client_id FROM messages INDEXED BY messages_waiting
 WHERE bucket_id = ? AND state = ? AND visible_ms <= ? AND seq > ?;
 
--- name: state (seq, bucket_id, now_ms)
-SELECT claim_id, visible_ms FROM messages WHERE seq = ? AND bucket_id = ? AND expires_ms > ?;
+-- name: states (bucket_id, now_ms, seqs)
+-- Returns what a deletion depends on; the last column says whether the body is long.
+SELECT seq, state, claim_id, visible_ms, body IS NULL FROM messages
+WHERE bucket_id = ? AND expires_ms > ? AND seq IN ({seqs});
 
 -- name: ready (bucket_id, now_ms, limit)
 SELECT {message} FROM messages INDEXED BY messages_state
 WHERE bucket_id = ? AND state = 0 AND expires_ms > ? ORDER BY seq LIMIT ?;
 
--- name: delete (seq)
-DELETE FROM messages WHERE seq = ?;
+-- name: delete (seqs)
+DELETE FROM messages WHERE seq IN ({seqs});
+
+-- name: delete_bodies (seqs)
+DELETE FROM bodies WHERE seq IN ({seqs});

@@ -2,7 +2,7 @@
 
 -- name: locate (project, name)
 -- Returns what a write needs to know of a queue.
-SELECT queue_id, bucket_id, version, due_ms
+SELECT queue_id, bucket_id, version, earliest_ms
 FROM queues JOIN buckets USING (bucket_id)
 WHERE project = ? AND name = ?;
 
@@ -37,6 +37,13 @@ DELETE FROM buckets WHERE bucket_id = ?;
 
 -- name: discard_bucket (bucket_id)
 INSERT INTO garbage (bucket_id) VALUES (?);
+
+-- name: count_change (total, claimed, bucket_id)
+-- Adds to the counts.
+UPDATE buckets SET total = total + ?, claimed = claimed + ? WHERE bucket_id = ?;
+
+-- name: due_sooner (earliest_ms, bucket_id)
+UPDATE buckets SET earliest_ms = ? WHERE bucket_id = ?;
 
 -- name: counters (bucket_id)
 SELECT total, claimed FROM buckets WHERE bucket_id = ?;

@@ -1,27 +1,30 @@
 -- Statements that tidy up. All are bounded by a limit.
 
 -- name: expired (bucket_id, now_ms, limit)
--- Returns sequences and how long the bodies are that have a row of their own.
-SELECT seq, CASE WHEN body IS NULL THEN (
+-- Returns sequences, states and how long the bodies are that have a row of their own.
+SELECT seq, state, CASE WHEN body IS NULL THEN (
     SELECT length(bodies.body) FROM bodies WHERE bodies.seq = messages.seq) ELSE 0 END
 FROM messages INDEXED BY messages_expiry
 WHERE bucket_id = ? AND expires_ms <= ? ORDER BY expires_ms LIMIT ?;
 
--- name: promote (bucket_id, now_ms, limit)
+-- name: promote (bucket_id, state, now_ms, limit)
 UPDATE messages SET state = 0, visible_ms = NULL, claim_id = NULL, lease_ms = NULL
 WHERE seq IN (
-    SELECT seq FROM messages WHERE bucket_id = ? AND state IN (1, 2) AND visible_ms <= ?
+    SELECT seq FROM messages WHERE bucket_id = ? AND state = ? AND visible_ms <= ?
     LIMIT ?);
 
 -- name: postpone (bucket_id)
--- Computes due_ms anew.
-UPDATE buckets SET due_ms = min(
+-- Computes earliest_ms anew.
+UPDATE buckets SET earliest_ms = min(
     ifnull((SELECT min(expires_ms) FROM messages WHERE bucket_id = ?1), 9223372036854775807),
     ifnull((SELECT min(visible_ms) FROM messages WHERE bucket_id = ?1 AND state = 1
             AND visible_ms IS NOT NULL), 9223372036854775807),
     ifnull((SELECT min(visible_ms) FROM messages WHERE bucket_id = ?1 AND state = 2
             AND visible_ms IS NOT NULL), 9223372036854775807))
 WHERE bucket_id = ?1;
+
+-- name: due (bucket_id)
+SELECT earliest_ms FROM buckets WHERE bucket_id = ?;
 
 -- name: backlog (bucket_id, now_ms, limit)
 -- Counts what `expired` and `promote` would find, each up to the limit.
@@ -33,14 +36,15 @@ SELECT max(
         LIMIT ?3)));
 
 -- name: due_buckets (now_ms, limit)
-SELECT bucket_id FROM buckets WHERE due_ms <= ? ORDER BY due_ms LIMIT ?;
+SELECT bucket_id, earliest_ms FROM buckets WHERE earliest_ms <= ?
+ORDER BY earliest_ms LIMIT ?;
 
 -- name: garbage (limit)
 SELECT bucket_id FROM garbage LIMIT ?;
 
 -- name: contents (bucket_id, limit)
 -- Returns the same as `expired`.
-SELECT seq, CASE WHEN body IS NULL THEN (
+SELECT seq, state, CASE WHEN body IS NULL THEN (
     SELECT length(bodies.body) FROM bodies WHERE bodies.seq = messages.seq) ELSE 0 END
 FROM messages INDEXED BY messages_state WHERE bucket_id = ? LIMIT ?;
 
