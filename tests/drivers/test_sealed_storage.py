@@ -1,0 +1,203 @@
+"""Encryption in front of a SQLite file: what the file holds, and what happens without a key."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from queues.errors import ConfigurationError, IdempotencyKeyReused, StorageUnavailable
+from queues.model import Media, NewMessage
+from storage_drivers import open_storage, seal_storage
+from storage_drivers.sealed import SealedStorage
+from tests.clock import MovableClock
+from tests.conformance.handle import QueueHandle, seqs_of
+from tests.drivers.sqlite_storage import opened
+from tests.factories import idempotency, new_message
+
+OLD, NEW = {"k1": secrets.token_bytes(32)}, {"k2": secrets.token_bytes(32)}
+SECRET = b'"attack at dawn"'
+HOLD_S = 30
+
+
+def secret(body: bytes = SECRET) -> NewMessage:
+    return new_message(body)._replace(seal=True)
+
+
+def everything_in(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.iterdir())
+
+
+@pytest.fixture
+async def bare(tmp_path: Path, clock: MovableClock) -> AsyncIterator[QueueHandle]:
+    """The queue `orders` in the file, without encryption."""
+    async with opened(tmp_path / "nusku.db") as driver:
+        handle = QueueHandle(driver, clock)
+        await handle.create()
+        yield handle
+
+
+def with_keys(bare: QueueHandle, keys: Mapping[str, bytes]) -> QueueHandle:
+    return bare.on(storage=SealedStorage(bare.storage, keys))
+
+
+async def test_neither_the_file_nor_its_log_holds_the_body(
+    bare: QueueHandle, tmp_path: Path
+) -> None:
+    orders, padding = with_keys(bare, OLD), b'"%s"' % (b"at dawn " * 1000)
+    await orders.post(secret(), secret(padding), new_message('"all may know"'))
+    await orders.post(secret(), idempotency=idempotency(request=SECRET.decode()))
+    await orders.claim_some(1)
+    files = everything_in(tmp_path)
+    assert b"all may know" in files
+    assert b"dawn" not in files
+    plain = idempotency(request=SECRET.decode()).fingerprint
+    assert plain.encode() not in files
+    assert bytes.fromhex(plain) not in files
+
+
+async def test_stored_is_what_is_called_sealed_and_returned_what_was_posted(
+    bare: QueueHandle,
+) -> None:
+    orders = with_keys(bare, OLD)
+    seq, open_seq = await orders.post(secret(), new_message("1"))
+    assert [m.media for m in await bare.get(seq, open_seq)] == [Media.SEALED, Media.JSON]
+    assert [m.body for m in await orders.get(seq, open_seq)] == [SECRET, b"1"]
+
+
+async def test_a_repeat_is_recognised_across_a_rotation(bare: QueueHandle) -> None:
+    first = await with_keys(bare, OLD).post(secret(), idempotency=idempotency())
+    rotated = with_keys(bare, {**NEW, **OLD})
+    assert await rotated.post(secret(), idempotency=idempotency()) == first
+    with pytest.raises(IdempotencyKeyReused):
+        await rotated.post(secret(), idempotency=idempotency(request="other"))
+
+
+async def test_reading_without_the_key_fails_and_says_which(bare: QueueHandle) -> None:
+    (seq,) = await with_keys(bare, OLD).post(secret())
+    stranger = with_keys(bare, NEW)
+    for read in (stranger.page(), stranger.get(seq)):
+        with pytest.raises(StorageUnavailable, match="'k1' is configured"):
+            await read
+    assert (await with_keys(bare, {**NEW, **OLD}).get_one(seq)).body == SECRET
+
+
+async def test_stats_and_deletes_need_no_key(bare: QueueHandle) -> None:
+    (seq,) = await with_keys(bare, OLD).post(secret())
+    stranger = with_keys(bare, NEW)
+    stats = await stranger.stats()
+    assert stats.total == 1
+    assert stats.oldest is not None
+    assert stats.oldest.media is Media.SEALED
+    assert (await with_keys(bare, OLD).stats()).oldest == await with_keys(bare, OLD).get_one(
+        seq
+    )
+    assert await stranger.delete(seq) == {}
+    assert await bare.get(seq) == []
+
+
+async def test_a_pop_removes_nothing_that_it_cannot_read(bare: QueueHandle) -> None:
+    sealed = await with_keys(bare, OLD).post(secret(), secret())
+    stranger = with_keys(bare, NEW)
+    with pytest.raises(StorageUnavailable, match="'k1'"):
+        await stranger.pop(10)
+    assert seqs_of(await bare.get(*sealed)) == sealed
+    assert await stranger.pop(10) == []
+    bare.clock.advance(s=HOLD_S)
+    assert await with_keys(bare, OLD).pop(10) == sealed
+    assert await bare.everything() == []
+
+
+async def test_a_pop_returns_what_it_can_read_and_keeps_the_rest(
+    bare: QueueHandle, caplog: pytest.LogCaptureFixture
+) -> None:
+    (sealed,) = await with_keys(bare, OLD).post(secret())
+    readable = await with_keys(bare, NEW).post(secret(), new_message("1"))
+    assert await with_keys(bare, NEW).pop(10) == readable
+    assert "'k1'" in caplog.text
+    assert "dawn" not in caplog.text
+    assert seqs_of(await bare.everything()) == [sealed]
+
+
+async def test_a_popped_message_stands_as_it_stood_before(bare: QueueHandle) -> None:
+    orders = with_keys(bare, OLD)
+    (seq,) = await orders.post(secret())
+    expected = await orders.get_one(seq)
+    popped = await orders.storage.messages.pop("alpha", "orders", limit=1, now_ms=orders.now_ms)
+    assert list(popped) == [expected]
+
+
+async def test_a_pop_that_cannot_remove_hands_nothing_out(
+    bare: QueueHandle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed = await with_keys(bare, OLD).post(secret())
+
+    async def fail(*_: object, **__: object) -> None:
+        raise StorageUnavailable("gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(bare.storage.messages, "delete", fail)
+        with pytest.raises(StorageUnavailable, match="gone"):
+            await with_keys(bare, OLD).pop()
+    bare.clock.advance(s=HOLD_S)
+    assert await with_keys(bare, OLD).pop() == sealed
+
+
+async def test_a_claim_returns_what_it_can_read_and_loses_nothing(
+    bare: QueueHandle, caplog: pytest.LogCaptureFixture
+) -> None:
+    (sealed,) = await with_keys(bare, OLD).post(secret())
+    readable = await with_keys(bare, NEW).post(secret(), new_message("1"))
+    claim = await with_keys(bare, NEW).claim(lease_s=600)
+    assert claim is not None
+    assert seqs_of(claim.messages) == readable
+    assert "'k1'" in caplog.text
+    again = await with_keys(bare, NEW).get_claim(claim.id)
+    assert again is not None
+    assert seqs_of(again.messages) == readable
+    whole = await with_keys(bare, {**NEW, **OLD}).get_claim(claim.id)
+    assert whole is not None
+    assert seqs_of(whole.messages) == [sealed, *readable]
+
+
+async def test_a_claim_of_unreadable_messages_only_holds_them_for_a_short_time(
+    bare: QueueHandle,
+) -> None:
+    sealed = await with_keys(bare, OLD).post(secret())
+    (behind,) = await with_keys(bare, NEW).post(secret())
+    stranger, owner = with_keys(bare, NEW), with_keys(bare, OLD)
+    with pytest.raises(StorageUnavailable, match="'k1'"):
+        await stranger.claim(limit=1, lease_s=43_200)
+    claim = await stranger.claim(limit=1, lease_s=60)
+    assert claim is not None
+    assert seqs_of(claim.messages) == [behind]
+    bare.clock.advance(s=HOLD_S)
+    claim = await owner.claim(limit=1)
+    assert claim is not None
+    assert seqs_of(claim.messages) == sealed
+
+
+async def test_without_keys_nothing_stands_in_front_of_the_driver(tmp_path: Path) -> None:
+    driver = open_storage(f"sqlite:///{tmp_path / 'nusku.db'}", timeout_ms=1000)
+    assert seal_storage(driver, {}) is driver
+    assert not driver.capabilities.encrypts
+    assert seal_storage(driver, OLD).capabilities.encrypts
+
+
+def test_a_missing_package_is_named_with_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("storage_drivers.sealed")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "cryptography.exceptions", None)
+    driver = open_storage(f"sqlite:///{tmp_path / 'nusku.db'}", timeout_ms=1000)
+    with pytest.raises(ConfigurationError, match="extra 'encryption'"):
+        seal_storage(driver, OLD)
+
+
+async def test_credentials_and_quotas_are_those_of_the_store(bare: QueueHandle) -> None:
+    bare.storage.quotas = object()  # type: ignore[assignment]
+    assert with_keys(bare, OLD).storage.quotas is bare.storage.quotas
