@@ -13,11 +13,17 @@ from pathlib import Path
 from typing import NoReturn
 
 from queues.config import Settings, load
-from queues.errors import ConfigurationError, StorageUnavailable
-from transport import logs
+from queues.errors import (
+    ConfigurationError,
+    CredentialNotFound,
+    Forbidden,
+    InvalidRequest,
+    StorageUnavailable,
+)
+from transport import logs, token_commands
 from transport.listener import CannotListen, listen, url_of
 from transport.server import serve
-from transport.trial import try_storage
+from transport.trial import try_settings
 
 #: Exit codes.
 FAILED = 1
@@ -39,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; what goes wrong is said in one line."""
     flags = _parser().parse_args(arguments)
     try:
-        _serve(flags)
-    except ConfigurationError as ex:
+        flags.run_command(flags)
+    except (ConfigurationError, InvalidRequest, Forbidden, CredentialNotFound) as ex:
         return _complain(str(ex), MISUSED)
     except (StorageUnavailable, CannotListen) as ex:
         return _complain(str(ex), FAILED)
@@ -53,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(prog="nusku", description="A message queue service over HTTP.")
     parser.add_argument("--version", action="version", version=f"nusku {version('nusku')}")
     commands = parser.add_subparsers(dest="command", required=True)
+    token_commands.add_commands(commands, run=_token)
     command = commands.add_parser(
         "serve",
         help="serve the queues over HTTP until SIGTERM",
@@ -72,7 +79,14 @@ def _parser() -> argparse.ArgumentParser:
         help="allow anybody who reaches a public address to use every queue",
     )
     add("--log-level", help=f"debug, info, warning or error (default: {default.log_level})")
+    command.set_defaults(run_command=_serve)
     return parser
+
+
+def _token(flags: argparse.Namespace) -> None:
+    settings = load({"storage": flags.storage}, os.environ, flags.config)
+    logs.configure(settings.log_level)
+    token_commands.run(flags, settings)
 
 
 def _serve(flags: argparse.Namespace) -> None:
@@ -80,7 +94,7 @@ def _serve(flags: argparse.Namespace) -> None:
     settings = load(given, os.environ, flags.config)
     logs.configure(settings.log_level)
     listener = listen(settings.host, settings.port)
-    try_storage(settings)
+    try_settings(settings)
     sys.stdout.write(welcome(settings, listener))
     sys.stdout.flush()
     serve(settings, listener)

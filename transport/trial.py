@@ -1,4 +1,4 @@
-"""Find out before serving whether the store can be used.
+"""Find out before serving whether the settings will do and the store can be used.
 
 The attempt is made in a process of its own, because drivers start threads, event loops and
 connections, and none of them may exist when gunicorn forks its workers.
@@ -12,6 +12,7 @@ import multiprocessing
 import signal
 from multiprocessing.connection import Connection
 
+from queues.clock import SystemClock
 from queues.config import Settings
 from queues.errors import ConfigurationError, NuskuError, StorageUnavailable
 from transport import composition
@@ -24,8 +25,8 @@ _REASONS: dict[str, type[NuskuError]] = {
 }
 
 
-def try_storage(settings: Settings) -> None:
-    """Open and close the store of the settings once.
+def try_settings(settings: Settings) -> None:
+    """Put the service together, and open and close its store once.
 
     Raises: ConfigurationError, StorageUnavailable.
     """
@@ -68,5 +69,6 @@ def _attempt(settings: Settings, sender: Connection) -> None:
 
 async def _open_and_close(settings: Settings) -> None:
     store = composition.storage(settings)
+    composition.application(settings, store, SystemClock())
     await store.open()
     await store.close()
