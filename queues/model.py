@@ -180,10 +180,10 @@ class Revocations(NamedTuple):
 class Usage(NamedTuple):
     """What a project has in the store.
 
-    `messages` and `body_bytes` (the sum of `len(body)`) count what has not been removed, so
-    they may count expired messages until a sweep met them, but nothing that was purged or
-    was in a deleted queue. `claimed` counts messages under a lease, and may count those whose
-    lease has ended until a sweep met them.
+    `messages` and `body_bytes` (the sum of `len(body)` as stored, which is more where bodies
+    are encrypted) count what has not been removed, so they may count expired messages until a
+    sweep met them, but nothing that was purged or was in a deleted queue. `claimed` counts
+    messages under a lease, and may count those whose lease has ended until a sweep met them.
     """
 
     queues: int

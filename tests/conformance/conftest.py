@@ -20,6 +20,7 @@ from tests.conformance.backends import (
 from tests.conformance.handle import QueueHandle
 from tests.conformance.harness import Harness
 from tests.conformance.project import ProjectHandle
+from tests.factories import new_message
 from tests.servers.mongodb import external_mongodb
 
 STORES = [
@@ -77,7 +78,13 @@ async def alpha(storage: Storage, clock: MovableClock) -> ProjectHandle:
     """The project `alpha`, empty."""
     if not hasattr(storage, "credentials"):
         pytest.skip("the driver does not keep credentials and quotas yet")
-    return ProjectHandle(storage, clock)
+    alpha = ProjectHandle(storage, clock)
+    if not storage.capabilities.encrypts:
+        return alpha
+    trial = await alpha.on(project="trial").queue("trial")
+    await trial.post(new_message(b""))
+    usage = await storage.quotas.usage("trial", now_ms=clock.now_ms())
+    return alpha.on(envelope_bytes=usage.body_bytes)
 
 
 @pytest.fixture

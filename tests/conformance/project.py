@@ -16,11 +16,15 @@ UNKNOWN = -1
 
 @dataclass(frozen=True)
 class ProjectHandle:
-    """One project in one storage. Names of calls are those of the contract."""
+    """One project in one storage. Names of calls are those of the contract.
+
+    `envelope_bytes` is what the storage adds to the body of each message.
+    """
 
     storage: Storage
     clock: MovableClock
     project: str = "alpha"
+    envelope_bytes: int = 0
 
     def on(self, **changes: object) -> ProjectHandle:
         """Return the same handle on another storage or project."""
@@ -98,7 +102,10 @@ class ProjectHandle:
         return found
 
     async def usage(self) -> Usage:
-        return await self.storage.quotas.usage(self.project, now_ms=self.now_ms)
+        """Return the usage, with the bytes that bodies had before they were encrypted."""
+        found = await self.storage.quotas.usage(self.project, now_ms=self.now_ms)
+        plain_bytes = found.body_bytes - found.messages * self.envelope_bytes
+        return found._replace(body_bytes=plain_bytes)
 
     async def take(
         self, tokens: int, rate: Rate, *, bucket: str = "requests", ago_s: float = 0

@@ -8,8 +8,6 @@ from collections import Counter
 import pytest
 
 from queues.model import Credential, CredentialKind
-from queues.storage import Storage
-from tests.clock import MovableClock
 from tests.conformance.collisions import COLLIDING
 from tests.conformance.project import ProjectHandle
 
@@ -181,10 +179,10 @@ async def test_of_concurrent_uses_as_many_succeed_as_are_left(
 
 @pytest.fixture(params=COLLIDING, ids=lambda names: ascii(names[0]))
 def colliding(
-    request: pytest.FixtureRequest, alpha: ProjectHandle, storage: Storage, clock: MovableClock
+    request: pytest.FixtureRequest, alpha: ProjectHandle
 ) -> list[tuple[ProjectHandle, str]]:
     """Projects and ids of credentials in them that collide."""
-    return [(ProjectHandle(storage, clock, project), name) for project, name in request.param]
+    return [(alpha.on(project=project), name) for project, name in request.param]
 
 
 async def test_each_project_has_its_own_credentials(

@@ -8,8 +8,6 @@ from fractions import Fraction
 import pytest
 
 from queues.model import Rate
-from queues.storage import Storage
-from tests.clock import MovableClock
 from tests.conformance.collisions import COLLIDING
 from tests.conformance.harness import Harness
 from tests.conformance.project import ProjectHandle
@@ -140,19 +138,19 @@ async def test_a_bucket_grows_and_shrinks_with_its_burst(alpha: ProjectHandle) -
 
 
 async def test_buckets_and_projects_do_not_share_tokens(
-    alpha: ProjectHandle, storage: Storage, clock: MovableClock
+    alpha: ProjectHandle,
 ) -> None:
     rate = Rate(1, 10)
     for row in COLLIDING:
         for project, bucket in row:
-            await ProjectHandle(storage, clock, project).take(99, rate, bucket=f"{bucket}2")
+            await alpha.on(project=project).take(99, rate, bucket=f"{bucket}2")
         for tokens, (project, bucket) in enumerate(row, start=1):
-            handle = ProjectHandle(storage, clock, project)
+            handle = alpha.on(project=project)
             assert await handle.take(tokens, rate, bucket=f"{bucket}1") == tokens
         for tokens, (project, bucket) in enumerate(row, start=1):
-            handle = ProjectHandle(storage, clock, project)
+            handle = alpha.on(project=project)
             assert await handle.take(99, rate, bucket=f"{bucket}1") == 10 - tokens
-        clock.advance(s=3600)
+        alpha.clock.advance(s=3600)
 
 
 async def test_concurrent_calls_share_no_token(twins: list[ProjectHandle]) -> None:

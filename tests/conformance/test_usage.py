@@ -8,8 +8,6 @@ import pytest
 
 from queues.errors import QueueChanged
 from queues.model import Message, Usage
-from queues.storage import Storage
-from tests.clock import MovableClock
 from tests.conformance.collisions import COLLIDING
 from tests.conformance.handle import QueueHandle
 from tests.conformance.project import ProjectHandle
@@ -166,11 +164,9 @@ async def test_dead_letters_count_where_they_went(
 
 
 @pytest.fixture(params=COLLIDING, ids=lambda names: ascii(names[0]))
-def projects(
-    request: pytest.FixtureRequest, alpha: ProjectHandle, storage: Storage, clock: MovableClock
-) -> list[ProjectHandle]:
+def projects(request: pytest.FixtureRequest, alpha: ProjectHandle) -> list[ProjectHandle]:
     names = {project for project, _ in request.param}
-    return [ProjectHandle(storage, clock, name) for name in sorted(names)]
+    return [alpha.on(project=name) for name in sorted(names)]
 
 
 async def test_each_project_uses_its_own(projects: list[ProjectHandle]) -> None:
