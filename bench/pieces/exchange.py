@@ -7,6 +7,7 @@ from typing import Any
 import falcon.asgi
 from falcon import testing
 
+from queues.identity import Identity
 from queues.model import Media
 from transport import bodies
 from transport.headers import Caller
@@ -39,6 +40,6 @@ def request(method: str, path: str, query: str = "", body: bytes = b"") -> falco
     received = scope(method, path, query, body)
     made = falcon.asgi.Request(received, bodies.hold_back(received, receive))
     made.context.media = Media.JSON
-    made.context.caller = Caller("bench", HEADERS["Client-ID"])
+    made.context.caller = Caller("bench", HEADERS["Client-ID"], Identity("bench"))
     made.context.detailed = False
     return made

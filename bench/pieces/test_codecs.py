@@ -38,8 +38,8 @@ def test_redis_command(benchmark: BenchmarkFixture, count: int) -> None:
 
 
 def test_sqlite_new_row(benchmark: BenchmarkFixture) -> None:
-    row = benchmark(sqlite.new_row, SEQ, 1, MESSAGE, NOW_MS)
-    assert MESSAGE.body in row
+    values, _ = benchmark(sqlite.new_values, [SEQ], 1, [MESSAGE], NOW_MS)
+    assert MESSAGE.body in values
 
 
 def test_sqlite_to_message(benchmark: BenchmarkFixture) -> None:

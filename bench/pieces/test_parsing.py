@@ -26,7 +26,11 @@ pytestmark = pytest.mark.benchmark(group="parsing")
 
 def test_headers(benchmark: BenchmarkFixture) -> None:
     reader, req = HeaderReader(Settings()), request("GET", _PATH)
-    assert benchmark(reader.caller, req).project == "bench"
+    assert benchmark(reader.client_id, req, req.context.caller.identity)
+
+
+def test_project(benchmark: BenchmarkFixture) -> None:
+    assert benchmark(headers.project, request("GET", _PATH)) == "bench"
 
 
 def test_accept(benchmark: BenchmarkFixture) -> None:
