@@ -41,15 +41,15 @@ class Wanted(NamedTuple):
 
     def condition(self) -> Document:
         """Return which messages are to be on the page."""
-        condition: Document = {
-            "visible": {"$lt": HIDDEN},
-            "expires": {"$gt": self.now_ms},
-        }
+        conditions: list[Document] = [
+            {"visible": {"$lt": HIDDEN}},
+            {"expires": {"$gt": self.now_ms}},
+        ]
         if self.exclude_client_id is not None:
-            condition["client"] = {"$ne": escape(self.exclude_client_id)}
+            conditions.append({"client": {"$ne": escape(self.exclude_client_id)}})
         if not (self.include_claimed and self.include_delayed):
-            condition["$or"] = self._states()
-        return condition
+            conditions.append({"$or": self._states()})
+        return {"$and": conditions}
 
     def _states(self) -> list[Document]:
         states: list[Document] = [{"visible": {"$lte": self.now_ms}}]

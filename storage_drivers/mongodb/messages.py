@@ -113,6 +113,8 @@ class MongoMessages(MessageStore):
         key = queue_id(project, queue)
         wanted = set(seqs)
         bucket = self.db.buckets.get(key)
+        if bucket is None and (found := await find_live(self.db, key)):
+            bucket = found["bucket"]
         if not wanted or (
             bucket and await self._deleted_all(bucket, wanted, claim_ids, now_ms)
         ):

@@ -113,6 +113,24 @@ async def test_deleting_under_a_claim_costs_one_command(used: Used, count: int) 
     assert await queue.get(*seqs) == []
 
 
+async def test_the_first_delete_of_a_process_costs_a_look_at_the_queue(
+    used: Used, mongodb_url: str
+) -> None:
+    queue, commands = used
+    (seq,) = await queue.listed()
+    async with opened(mongodb_url) as other:
+        commands.clear()
+        await queue.on(storage=other).delete(seq)
+        assert [short(command) for command in commands] == ["find queues", *DELETE]
+
+
+async def test_an_expired_message_is_on_no_page_whatever_is_asked_for(used: Used) -> None:
+    queue, _ = used
+    queue.clock.advance(s=3600)
+    for flags in ({}, {"claimed": True}, {"delayed": True}, {"but_of": "me"}):
+        assert await queue.listed(**flags) == []
+
+
 @pytest.mark.parametrize("limit", [1, 10, 100])
 async def test_a_page_costs_one_command(used: Used, limit: int) -> None:
     await used[0].post(*new_messages(150))

@@ -101,6 +101,19 @@ async def test_a_reader_waits_for_a_writer_that_is_only_slow(race: Race) -> None
     await posting
 
 
+async def test_a_page_that_could_be_filled_does_not_reach_over_a_writer_in_flight(
+    race: Race,
+) -> None:
+    (first,) = await race.sound.listed()
+    race.line.hold("insert messages")
+    posting = asyncio.create_task(race.shaky.post(new_message("slow")))
+    await race.line.reached.wait()
+    (fast,) = await race.sound.post(new_message("fast"))
+    assert seqs_of((await race.sound.page(after=first, limit=1)).messages) == [fast]
+    race.line.released.set()
+    assert min(await posting) > fast
+
+
 @pytest.mark.parametrize("key", [None, idempotency()])
 async def test_a_fenced_writer_stores_above_what_readers_have_seen(
     race: Race, key: object
