@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import Serve, Store
 from tests.e2e.keystone import keystone
 from tests.e2e.nusku import CLIENT_ID, PROJECT, command, environment
-
-ROOT = Path(__file__).parents[2]
-Run = Callable[..., Any]
+from tests.e2e.openstack import Run, openstack_session
 
 
 def _credentials(auth_url: str) -> dict[str, str]:
@@ -35,33 +31,11 @@ def _credentials(auth_url: str) -> dict[str, str]:
 
 @pytest.fixture
 def openstack(serve: Serve, store: Store) -> Iterator[Run]:
-    """Run a command line; return its output, parsed if it is JSON."""
-    url = serve(store.url).url
     with (
-        keystone(url, PROJECT) as auth_url,
-        subprocess.Popen(
-            (sys.executable, "-m", "tests.e2e.openstack_session"),
-            cwd=ROOT,
-            env=_credentials(auth_url),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as session,
+        keystone(serve(store.url).url, PROJECT) as auth_url,
+        openstack_session(_credentials(auth_url)) as run,
     ):
-        assert session.stdin is not None
-        assert session.stdout is not None
-
-        def run(line: str, *more: str, fails: bool = False, parse: bool = True) -> Any:
-            form = ("-f", "json") if parse else ()
-            arguments = ["messaging", *line.split(), *more, *form]
-            session.stdin.write(json.dumps(arguments) + "\n")
-            session.stdin.flush()
-            code, out, err = json.loads(session.stdout.readline())
-            assert (code != 0) is fails, f"{arguments}: {out}{err}"
-            return json.loads(out) if parse and not fails else out + err
-
         yield run
-        session.stdin.close()
 
 
 def test_everything_that_the_command_can_do_with_queues_messages_and_claims(

@@ -32,7 +32,8 @@ def shown(document: object = TOKEN) -> bytes:
     return answer(200, json.dumps(document).encode())
 
 
-LOGGED_IN = answer(201, json.dumps(TOKEN).encode(), "X-Subject-Token: our-own")
+def logged_in(document: object = TOKEN) -> bytes:
+    return answer(201, json.dumps(document).encode(), "X-Subject-Token: our-own")
 
 
 class FalseKeystone:
@@ -40,7 +41,7 @@ class FalseKeystone:
 
     def __init__(self) -> None:
         self.url = ""
-        self.login = LOGGED_IN
+        self.login = logged_in()
         self.validation: bytes | Behaviour = shown()
         self.asked: Counter[str] = Counter()
         self.open = 0

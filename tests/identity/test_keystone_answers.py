@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import falcon
@@ -12,7 +13,14 @@ import pytest
 import pytest_asyncio
 
 from tests.clock import MovableClock
-from tests.identity.false_keystone import TOKEN, FalseKeystone, answer, false_keystone, shown
+from tests.identity.false_keystone import (
+    TOKEN,
+    FalseKeystone,
+    answer,
+    false_keystone,
+    logged_in,
+    shown,
+)
 from tests.identity.test_keystone import request
 from transport.identity.exchange import MAX_BYTES
 from transport.identity.keystone import INVALID_MS, KeystoneStrategy
@@ -88,6 +96,17 @@ async def test_a_token_is_asked_about_again_when_the_cache_ends(
         clock.advance(s=step_s)
         await strategy.identify(request("t"))
         assert keystone.asked["t"] == asked
+
+
+async def test_our_own_token_is_renewed_half_a_minute_before_it_expires(
+    strategy: KeystoneStrategy, keystone: FalseKeystone, clock: MovableClock
+) -> None:
+    end = datetime.fromtimestamp(clock.now_ms() / 1000 + 100, UTC).isoformat()
+    keystone.login = logged_in({"token": {**TOKEN["token"], "expires_at": end}})
+    for step_s, logins in ((0, 1), (69, 1), (1, 2)):
+        clock.advance(s=step_s)
+        await strategy.identify(request(f"new after {step_s}".replace(" ", "-")))
+        assert keystone.asked["login"] == logins
 
 
 async def test_nothing_is_kept_with_a_cache_of_no_seconds(
