@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import uvloop
@@ -16,7 +15,7 @@ from storage_drivers import open_storage
 Call = Callable[[], Awaitable[Any]]
 
 #: In the queue from the start: enough for every call.
-STOCK = 1000
+STOCK = 2000
 
 #: Calls that are made at the same time. NOTE: so few that their commands are one write, which
 #: Redis takes in one piece of 16 KiB.
@@ -52,13 +51,6 @@ def calls(driven: Driven) -> Mapping[str, Call]:
     }
 
 
-def driver_bytecodes(url: str) -> dict[str, int]:
-    """Return how many bytecodes each call takes, when it is alone, in all threads."""
-    counter = Bytecodes()
-    found = {}
-    with counter.everywhere(), driven(url) as store:
-        for name, call in calls(store).items():
-            store.at_once(call, TOGETHER)
-            once = partial(store.once, call)
-            found[name] = min(counter.during(once) for _ in range(_REPEATS))
-    return found
+def bytecodes(counter: Bytecodes, run: Callable[[], object], repeats: int = _REPEATS) -> int:
+    """Return how many bytecodes `run` takes in all threads: the least of several times."""
+    return min(counter.during(run) for _ in range(repeats))

@@ -101,9 +101,13 @@ def least(found: Sequence[Counts]) -> Counts:
 
 
 class Bytecodes:
-    """Counts bytecodes in all threads that start inside of `everywhere`, but not our own."""
+    """Counts bytecodes in all threads that start inside of `everywhere`.
 
-    def __init__(self) -> None:
+    Not those of this program, and not those of files that begin with one of `others`.
+    """
+
+    def __init__(self, others: Sequence[str] = ()) -> None:
+        self._left_out = (_BENCH, *others)
         # NOTE: += loses counts between threads; a step of this is atomic.
         self._ticks = itertools.count()
 
@@ -119,7 +123,7 @@ class Bytecodes:
             threading.settrace(None)
 
     def __call__(self, frame: FrameType, event: str, argument: object) -> Any:
-        if frame.f_code.co_filename.startswith(_BENCH):
+        if frame.f_code.co_filename.startswith(self._left_out):
             return None
         frame.f_trace_opcodes = True
         if event == "opcode":

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import redis as client
 
-from bench.budget.calls import TOGETHER, Call, calls, driven, driver_bytecodes
+from bench.budget.calls import TOGETHER, Call, bytecodes, calls, driven
+from bench.budget.interpreter import Bytecodes
 from bench.pieces.driven import Driven
 from bench.stores import running_store
 
@@ -38,8 +40,11 @@ def redis_counts() -> dict[str, dict[str, float]]:
                     several = _spent(connection, store, call, TOGETHER)
                     found[f"{name}, {TOGETHER} at once"] = several
         connection.flushall()
-        for name, count in driver_bytecodes(server.url).items():
-            found[name]["bytecodes"] = count
+        counter = Bytecodes()
+        with counter.everywhere(), driven(server.url) as store:
+            for name, call in calls(store).items():
+                store.at_once(call, TOGETHER)
+                found[name]["bytecodes"] = bytecodes(counter, partial(store.once, call))
     return found
 
 

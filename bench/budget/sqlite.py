@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import sqlite3
 import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest import mock
 
-from bench.budget.calls import TOGETHER, Call, calls, driven, driver_bytecodes
-from bench.budget.interpreter import Counts, least
+from bench.budget.calls import TOGETHER, Call, bytecodes, calls, driven
+from bench.budget.interpreter import Bytecodes, Counts, least
 from bench.client import LoadFailed
 from bench.pieces.driven import Driven
 
 #: So long until a writer waits for its lock, at the most.
 _PLUGGED_S = 10.0
+
+#: What threads and event loops do while they wait for one another is not the same each time.
+_WAITING = (
+    str(Path(asyncio.__file__).parent),
+    str(Path(concurrent.futures.__file__).parent),
+    threading.__file__,
+)
 
 #: A thread of readers may open its connection in one of them.
 _REPEATS = 3
@@ -56,20 +65,38 @@ class _Counted(sqlite3.Connection):
 def sqlite_counts() -> dict[str, dict[str, float]]:
     """Return what each call costs alone, and what it costs among others in one commit."""
     found: dict[str, dict[str, float]] = {}
-    with tempfile.TemporaryDirectory(prefix="nusku-budget-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="nusku-budget-") as folder,
+        mock.patch.object(sqlite3, "connect", _connect(sqlite3.connect)),
+    ):
         file = Path(folder) / "budget.db"
-        with (
-            mock.patch.object(sqlite3, "connect", _connect(sqlite3.connect)),
-            driven(f"sqlite:///{file}") as store,
-        ):
+        with driven(f"sqlite:///{file}") as store:
             for name, call in calls(store).items():
                 store.at_once(call, TOGETHER)
                 alone = least([_alone(store, call) for _ in range(_REPEATS)])
                 found[name] = dict(alone)
                 if name in _WRITES:
-                    found[f"{name}, {TOGETHER} at once"] = _together(store, call, alone, file)
-        for name, count in driver_bytecodes(f"sqlite:///{folder}/other.db").items():
+                    found[_several(name)] = _together(store, call, alone, file)
+        for name, count in _bytecodes(Path(folder) / "other.db").items():
             found[name]["bytecodes"] = count
+    return found
+
+
+def _several(name: str) -> str:
+    return f"{name}, {TOGETHER} at once"
+
+
+def _bytecodes(file: Path) -> dict[str, float]:
+    """Return the bytecodes of each call, in a store of its own: counting them is slow."""
+    counter = Bytecodes(_WAITING)
+    found: dict[str, float] = {}
+    with counter.everywhere(), driven(f"sqlite:///{file}") as store:
+        for name, call in calls(store).items():
+            store.at_once(call, TOGETHER)
+            found[name] = bytecodes(counter, partial(store.once, call))
+            if name in _WRITES:
+                several = bytecodes(counter, partial(_plug, store, call, file), _REPEATS)
+                found[_several(name)] = round((several - found[name]) / TOGETHER, 1)
     return found
 
 
@@ -93,6 +120,15 @@ def _seen() -> Counts:
 
 def _together(store: Driven, call: Call, alone: Counts, file: Path) -> dict[str, float]:
     """Return the cost of each of `TOGETHER` calls that share a commit, without the plug's."""
+    _Counted.seen.clear()
+    _plug(store, call, file)
+    shared = {name: count - alone[name] for name, count in _seen().items()}
+    each = {name: round(count / TOGETHER, 2) for name, count in shared.items()}
+    return {**each, "commits": shared["commits"]}
+
+
+def _plug(store: Driven, call: Call, file: Path) -> None:
+    """Hold up one call, the plug, so that those behind it form one batch."""
 
     async def plugged() -> None:
         with _locked(file) as lock:
@@ -105,12 +141,8 @@ def _together(store: Driven, call: Call, alone: Counts, file: Path) -> dict[str,
             lock.rollback()
             await asyncio.gather(plug, *waiting)
 
-    _Counted.seen.clear()
     _Counted.begun.clear()
     store.once(plugged)
-    shared = {name: count - alone[name] for name, count in _seen().items()}
-    each = {name: round(count / TOGETHER, 2) for name, count in shared.items()}
-    return {**each, "commits": shared["commits"]}
 
 
 @contextmanager
