@@ -16,7 +16,7 @@ from falcon import testing
 from queues.errors import ConfigurationError
 from queues.identity import Identity
 from tests.clock import MovableClock
-from tests.servers.keystone import KeystoneServer
+from tests.servers.keystone import ADMIN_PASSWORD, KeystoneServer
 from transport.identity.keystone import INVALID_MS, KeystoneStrategy
 from transport.identity.keystone_service import AWAY_MS, REFUSED_MS
 
@@ -207,13 +207,17 @@ def _enable(server: KeystoneServer, project: str, enabled: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "scope", [None, {"domain": {"id": "default"}}, {"system": {"all": True}}]
+    "scope",
+    ["unscoped", {"domain": {"id": "default"}}, {"system": {"all": True}}],
+    ids=["unscoped", "domain", "system"],
 )
 async def test_a_token_for_no_project_is_403_and_says_why(
     strategy: KeystoneStrategy, keystone_server: KeystoneServer, scope: Any
 ) -> None:
-    token = keystone_server.token("admin", "secret", scope or "unscoped")
-    with pytest.raises(falcon.HTTPForbidden, match="403") as caught:
+    admin, role = _id_of(keystone_server, "admin"), keystone_server.role("admin")
+    keystone_server.call("PUT", f"/domains/default/users/{admin}/roles/{role}")
+    token = keystone_server.token("admin", ADMIN_PASSWORD, scope)
+    with pytest.raises(falcon.HTTPForbidden) as caught:
         await strategy.identify(request(token))
     assert caught.value.description == "The token is not scoped to a project."
 
