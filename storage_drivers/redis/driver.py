@@ -14,6 +14,7 @@ from storage_drivers.redis.errors import in_time, unavailable
 from storage_drivers.redis.executor import Executor
 from storage_drivers.redis.inspection import Findings, inspect
 from storage_drivers.redis.layout import Layout
+from storage_drivers.redis.mark import check_layout
 from storage_drivers.redis.messages import RedisMessageStore
 from storage_drivers.redis.queues import RedisQueueStore
 from storage_drivers.redis.servers import servers_of
@@ -38,6 +39,7 @@ class Driver(Storage):
         self._servers = servers_of(target, timeout_s)
         self._timeout_s = timeout_s
         executor = Executor(self._servers, Layout(target.namespace), timeout_s)
+        self._executor = executor
         queues = RedisQueueStore(executor)
         self.dead_letters = DeadLetters(executor, queues)
         self.queues = queues
@@ -48,6 +50,7 @@ class Driver(Storage):
     async def open(self) -> None:
         for warning in (await self._inspect()).warnings:
             logger.warning(warning)
+        await check_layout(self._executor)
 
     async def close(self) -> None:
         await self._servers.close()

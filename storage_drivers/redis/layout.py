@@ -3,7 +3,8 @@
 All keys of a queue begin with `<namespace>:{<project>:<queue>}:`, where both names are
 percent-quoted with nothing safe but letters, digits and `_.-~`. No name can therefore forge
 another's key or hash tag, and a queue is one slot of a cluster. The index of a project is
-under `{<project>::}`, the lists of the sweep under `{sweep::<shard>}`: a quoted name holds
+under `{<project>::}`, the lists of the sweep under `{sweep::<shard>}`, the mark of the layout
+under `{layout::mark}`: a quoted name holds
 no colon, so these are no queue's. A sequence in a hash is seven bytes, most significant first;
 a page is 64 neighbouring sequences, see `scripts/includes/pages.lua`.
 
@@ -104,6 +105,8 @@ class Layout:
         # PERF: quoting and the slot's checksum cost more than the rest of a call.
         self.queue = lru_cache(maxsize=10_000)(self._queue)
         self.project = lru_cache(maxsize=10_000)(self._project)
+        #: The key that says which layout the namespace has: see `mark.py`.
+        self.mark = Place(f"{namespace}:{{layout::mark}}:", ("version",))
         self._sweep = tuple(
             Place(f"{namespace}:{{sweep::{shard}}}:", ("due", "missing"))
             for shard in range(SWEEP_SHARDS)

@@ -56,9 +56,15 @@ async def as_user(
 
 
 def keys(connection: Redis, url: str) -> list[str]:
-    """Return all keys in the namespace of a URL."""
+    """Return all keys in the namespace of a URL but the mark of its layout."""
     namespace = url.rpartition("=")[2]
-    return sorted(connection.keys(f"{namespace}:*"))
+    found: list[str] = sorted(connection.keys(f"{namespace}:*"))
+    return [key for key in found if key != mark_key(url)]
+
+
+def mark_key(url: str) -> str:
+    """Return the key that says which layout the namespace of a URL has."""
+    return f"{url.rpartition('=')[2]}:{{layout::mark}}:version"
 
 
 def commands(server: RedisServer) -> Mapping[str, int]:

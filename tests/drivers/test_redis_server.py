@@ -12,7 +12,15 @@ from queues.errors import ConfigurationError, StorageUnavailable
 from queues.model import Refusal
 from tests.clock import MovableClock
 from tests.conformance.handle import QueueHandle
-from tests.drivers.redis_storage import as_user, commands, fresh_url, keys, opened, orders
+from tests.drivers.redis_storage import (
+    as_user,
+    commands,
+    fresh_url,
+    keys,
+    mark_key,
+    opened,
+    orders,
+)
 from tests.factories import new_message
 from tests.servers.redis import RedisCluster, RedisServer
 
@@ -101,6 +109,21 @@ async def test_a_server_that_hides_its_settings_is_used_with_a_warning(
     assert "not known" in caplog.text
 
 
+async def test_data_of_another_layout_is_refused(redis_server: RedisServer) -> None:
+    url = fresh_url(redis_server)
+    async with opened(url) as driver:
+        await QueueHandle(driver, MovableClock()).create()
+    await _open(url)
+    with redis_server.connect() as connection:
+        connection.set(mark_key(url), "3")
+        with pytest.raises(ConfigurationError, match="layout 3"):
+            await _open(url)
+        # The first layout had no mark.
+        connection.delete(mark_key(url))
+        with pytest.raises(ConfigurationError, match="layout 1"):
+            await _open(url)
+
+
 async def test_scripts_that_the_server_forgot_are_loaded_again(
     redis_server: RedisServer,
 ) -> None:
@@ -152,7 +175,7 @@ async def test_a_message_takes_no_more_memory_than_promised(redis_server: RedisS
         used = sum(
             connection.memory_usage(key, samples=0) or 0 for key in keys(connection, url)
         )
-    assert used / MESSAGES <= (450 if is_jemalloc else 480)
+    assert used / MESSAGES <= (240 if is_jemalloc else 270)
 
 
 async def test_a_claim_whose_messages_are_deleted_leaves_nothing_behind(

@@ -2,7 +2,7 @@
 -- sight for their move to the dead-letter queue. All in one step; O(limit + log n), and each
 -- call promotes and clears away a bounded number of others.
 -- keys: meta messages ready order waiting expires leased moving claim idempotency
--- uses: lists letters record pages walk due pick lease claimed idempotency
+-- uses: lists letters record rewrite pages walk due pick lease claimed answers idempotency
 -- args: now_ms:number queue_version:text claim_id:text limit:number lease_ms:number grace_ms:number fingerprint:text window_ms:number max_claims:number max_moves:number queue:text target:text target_version:text target_ttl_s:number
 --   max_claims 0: no dead-lettering. target_ttl_s -1: the message's own expiry stays.
 -- returns: number of messages moving, then member, record, ... of those leased
@@ -31,7 +31,7 @@ end
 local function dead_letter(m)
   local at = tail_at(m)
   local former = struct.unpack('>I2', m.record, at + 25)
-  local origin = struct.pack('>I8I4I8B', sequence_of(m.member), m.claim_count, now_ms, 0) .. queue
+  local origin = struct.pack('>I8I4I8B', (struct.unpack('>I7', m.member)), m.claim_count, now_ms, 0) .. queue
   if target_ttl_s >= 0 then
     m.ttl_s, m.expires_ms = target_ttl_s, now_ms + target_ttl_s * 1000
   end

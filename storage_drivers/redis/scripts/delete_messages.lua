@@ -24,16 +24,15 @@ end
 
 local found, gone, refused = {}, {}, {}
 for i = claim_count + 1, #claims_and_members do
-  found[i - claim_count] = {member = claims_and_members[i]}
+  found[i - claim_count] = claims_and_members[i]
 end
-read(found)
-for i = 1, #found do
-  local m = found[i]
-  local code = m.record and refusal(m)
+for i, record in ipairs(read(found)) do
+  local m = record and message_of(found[i], record)
+  local code = m and refusal(m)
   if code then
     refused[#refused + 1] = m.member
     refused[#refused + 1] = code
-  elseif m.record then
+  elseif m then
     gone[#gone + 1] = m
   end
 end

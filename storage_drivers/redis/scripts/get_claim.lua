@@ -1,6 +1,6 @@
 -- Returns the messages under a live lease of the claim.
 -- keys: messages claim
--- uses: lists record claimed
+-- uses: record claimed answers
 -- args: now_ms:number claim_id:text
 -- returns: member, record, ...
 

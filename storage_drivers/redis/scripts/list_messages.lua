@@ -10,21 +10,22 @@ if not is_all then
   return AGAIN
 end
 
-local function is_shown(m)
-  if m.expires_ms <= now_ms then
+local function is_shown(record)
+  local expires_ms, visible_ms, _, _, claim_bytes = struct.unpack(HEADER, record)
+  if expires_ms <= now_ms then
     return false
   end
   if client ~= '' then
-    -- Behind media and posted_ms; see codec.py.
-    local at = tail_at(m) + 9
-    if string.sub(m.record, at, at + 15) == client then
+    -- Behind the claim, media and posted_ms; see codec.py.
+    local at = HEADER_BYTES + 10 + (claim_bytes > 0 and claim_bytes + 8 or 0)
+    if string.sub(record, at, at + 15) == client then
       return false
     end
   end
-  if m.visible_ms <= now_ms then
+  if visible_ms <= now_ms then
     return true
   end
-  if m.claim_bytes > 0 then
+  if claim_bytes > 0 then
     return include_claimed == 1
   end
   return include_delayed == 1
@@ -36,28 +37,28 @@ if include_claimed == 1 or include_delayed == 1 then
 else
   next_messages = walk(ready, READY, after_seq)
 end
-local shown, hidden, marker, step = {}, 0, nil, math.min(limit, BATCH)
-while #shown < limit and hidden < max_hidden do
+local answer, shown, hidden, marker, step = {0}, 0, 0, nil, math.min(limit, BATCH)
+while shown < limit and hidden < max_hidden do
   local found = next_messages(step)
   if #found == 0 then
     break
   end
-  read(found)
-  for i = 1, #found do
-    local m = found[i]
-    if is_shown(m) then
-      shown[#shown + 1] = m
-      marker = m.member
+  for i, record in ipairs(read(found)) do
+    if is_shown(record) then
+      shown = shown + 1
+      answer[2 * shown], answer[2 * shown + 1] = found[i], record
+      marker = found[i]
     else
       hidden = hidden + 1
-      if hidden == max_hidden then
-        marker = m.member
-      end
     end
-    if #shown == limit or hidden == max_hidden then
+    if hidden == max_hidden then
+      marker = found[i]
+    end
+    if shown == limit or hidden == max_hidden then
       break
     end
   end
   step = READ_MORE
 end
-return answer_with({marker and sequence_of(marker) or 0}, shown)
+answer[1] = marker and struct.unpack('>I7', marker) or 0
+return answer

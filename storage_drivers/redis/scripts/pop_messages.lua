@@ -1,7 +1,7 @@
 -- Removes and returns ready messages, lowest sequences first. O(limit + log n), and each call
 -- promotes and clears away a bounded number of others.
 -- keys: messages ready order waiting expires leased
--- uses: lists letters record pages walk due pick
+-- uses: lists letters record pages walk due pick answers
 -- args: now_ms:number limit:number
 -- returns: member, record, ... | AGAIN
 

@@ -1,7 +1,7 @@
 -- Counts the messages that have not expired and finds the first and the last. O(log n), and
 -- each call promotes and clears away a bounded number of others.
 -- keys: messages ready order waiting expires leased
--- uses: lists letters record pages walk due
+-- uses: lists letters record pages walk due answers
 -- args: now_ms:number
 -- returns: claimed, total, then member and record of the oldest and the newest if any | AGAIN
 
@@ -15,7 +15,7 @@ local answer = {tonumber(redis.call('GET', leased) or 0), total}
 if total == 0 then
   return answer
 end
-local oldest = walk(order, '[RLD]', 0)(1)
+local first = walk(order, '[RLD]', 0)(1)
 -- Of the pages only the last one can be empty.
 local newest = {}
 for _, name in ipairs(redis.call('ZREVRANGE', order, 0, 1)) do
@@ -24,5 +24,5 @@ for _, name in ipairs(redis.call('ZREVRANGE', order, 0, 1)) do
     break
   end
 end
-read(oldest)
-return answer_with(answer, {oldest[1], newest[#newest]})
+local oldest = message_of(first[1], read(first)[1])
+return answer_with(answer, {oldest, newest[#newest]})

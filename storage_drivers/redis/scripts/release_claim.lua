@@ -1,6 +1,6 @@
 -- Makes the messages under the live claim ready. O(messages of it + log n).
 -- keys: messages ready order waiting expires leased claim
--- uses: lists letters record pages claimed
+-- uses: lists letters record rewrite pages claimed
 -- args: now_ms:number claim_id:text
 -- returns: how many messages were released
 
@@ -9,8 +9,7 @@ local held = claimed(claim, claim_id, now_ms)
 redis.call('UNLINK', claim)
 locate(held)
 for _, m in ipairs(held) do
-  m.visible_ms = 0
-  write(m.member, rewritten(m, 0, ''))
+  write(m.member, rewritten(m, 0, 0, ''))
 end
 set_states(held, READY)
 save()

@@ -1,6 +1,6 @@
 -- Starts the lease of all messages under the live claim anew. O(messages of it + log n).
 -- keys: meta messages ready order waiting expires leased claim idempotency
--- uses: lists letters record pages lease claimed idempotency
+-- uses: lists letters record rewrite pages lease claimed idempotency
 -- args: now_ms:number claim_id:text lease_ms:number grace_ms:number fingerprint:text window_ms:number
 -- returns: 0 renewed, now or by the first of repeated calls | CLAIM_LOST | KEY_REUSED
 

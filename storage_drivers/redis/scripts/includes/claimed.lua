@@ -8,11 +8,11 @@ local function claimed(claim, claim_id, now_ms)
   local members = redis.call('GET', claim) or ''
   local found, held = {}, {}
   for at = 1, #members, MEMBER_BYTES do
-    found[#found + 1] = {member = string.sub(members, at, at + MEMBER_BYTES - 1)}
+    found[#found + 1] = string.sub(members, at, at + MEMBER_BYTES - 1)
   end
-  read(found)
-  for _, m in ipairs(found) do
-    if m.record and holder_of(m, now_ms) == claim_id then
+  for i, record in ipairs(read(found)) do
+    local m = record and message_of(found[i], record)
+    if m and holder_of(m, now_ms) == claim_id then
       held[#held + 1] = m
     end
   end

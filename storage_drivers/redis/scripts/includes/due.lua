@@ -4,24 +4,29 @@
 -- How many pages one call looks at.
 local PAGES = 8
 
+-- Returns the messages of a page whose state matches the pattern.
 local function in_page(page, pattern)
-  local found, slot = {}, string.find(page.states, pattern)
+  local members, found, slot = {}, {}, string.find(page.states, pattern)
   local first = number_of(page) * PAGE - 1
   while slot do
-    found[#found + 1] = new_message(page, slot, first)
+    members[#members + 1] = struct.pack('>I7', first + slot)
     slot = string.find(page.states, pattern, slot + 1)
   end
-  read(found)
+  for i, record in ipairs(read(members)) do
+    found[i] = message_of(members[i], record)
+  end
+  locate(found)
   return found
 end
 
 local function promote_in(page, now_ms, limit)
   local promoted, next_ms = {}, nil
   for _, m in ipairs(in_page(page, '[LD]')) do
-    if m.visible_ms <= now_ms and #promoted < limit then
+    local visible_ms = struct.unpack('>I8', m.record, 9)
+    if visible_ms <= now_ms and #promoted < limit then
       promoted[#promoted + 1] = m
     else
-      next_ms = math.min(next_ms or m.visible_ms, m.visible_ms)
+      next_ms = math.min(next_ms or visible_ms, visible_ms)
     end
   end
   set_states(promoted, READY)

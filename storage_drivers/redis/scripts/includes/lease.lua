@@ -11,12 +11,11 @@ local function start_leases(chosen, claim_id, lease_ms, grace_ms, now_ms)
   go_on_when_full()
   for i = 1, #chosen do
     local m = chosen[i]
-    m.visible_ms = ends_ms
     if m.expires_ms < ends_ms then
       m.ttl_s = math.floor((lease_ms + grace_ms) / 1000)
       m.expires_ms = ends_ms + grace_ms
     end
-    m.record = rewritten(m, #claim_id, lease)
+    m.record = rewritten(m, ends_ms, #claim_id, lease)
     write(m.member, m.record)
     if m.page ~= page then
       page = m.page

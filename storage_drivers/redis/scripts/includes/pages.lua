@@ -18,20 +18,11 @@ local function page_named(name)
   return page
 end
 
--- Returns the message in a slot; `first` is the sequence below the first slot.
--- PERF: with room for all that will be known of it.
-local function new_message(page, slot, first)
-  return {
-    page = page, slot = slot, member = struct.pack('>I7', first + slot), record = false,
-    expires_ms = 0, visible_ms = 0, ttl_s = 0, claim_count = 0, claim_bytes = 0,
-  }
-end
-
--- Finds the page and the place in it of messages that have a member.
+-- Finds the page and the place in it of messages.
 local function locate(found)
   for i = 1, #found do
     local m = found[i]
-    local sequence = sequence_of(m.member)
+    local sequence = struct.unpack('>I7', m.member)
     m.page = page_named(struct.pack('>I6', math.floor(sequence / PAGE)))
     m.slot = sequence % PAGE + 1
   end

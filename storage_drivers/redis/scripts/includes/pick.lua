@@ -17,9 +17,9 @@ local function pick(now_ms, limit, max_claims, max_moves)
     if #found == 0 then
       break
     end
-    read(found)
+    local records = read(found)
     for i = 1, #found do
-      local m = found[i]
+      local m = message_of(found[i], records[i])
       if m.expires_ms <= now_ms then
         expired[#expired + 1] = m
       elseif max_claims > 0 and m.claim_count >= max_claims then
@@ -33,10 +33,13 @@ local function pick(now_ms, limit, max_claims, max_moves)
     end
     step = READ_MORE
   end
+  locate(expired)
   remove(expired)
   if #expired >= BATCH then
     save()
     return nil
   end
+  locate(chosen)
+  locate(exhausted)
   return chosen, exhausted
 end

@@ -1,7 +1,7 @@
 -- Walks through messages in the order of their sequences.
 -- keys:
 
--- Returns a function that returns the next `count` messages above `after` whose state matches
+-- Returns a function that returns the next `count` sequences above `after` whose state matches
 -- the pattern, in the pages of an index; fewer at the end. O(messages + pages without any).
 local function walk(index, pattern, after)
   local number = math.floor(after / PAGE)
@@ -34,7 +34,7 @@ local function walk(index, pattern, after)
       end
       slot = string.find(page.states, pattern, slot + 1)
       if slot then
-        found[#found + 1] = new_message(page, slot, first)
+        found[#found + 1] = struct.pack('>I7', first + slot)
       else
         page, number, slot = nil, nil, 0
       end
