@@ -130,7 +130,8 @@ def _claim(
     ready, dead = _pick(transaction, place.bucket_id, limit, dead_letter, lease.now_ms)
     if dead_letter is not None and dead:
         bury(transaction, project, queue, dead, dead_letter, lease.now_ms)
-        place.count(total=-len(dead))
+        body_bytes = sum(len(message.body) for message in dead)
+        place.count(total=-len(dead), body_bytes=-body_bytes)
     if not ready:
         return None
     remember(transaction, place.queue_id, idempotency, lease.claim_id, lease.now_ms)

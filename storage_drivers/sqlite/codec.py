@@ -23,6 +23,11 @@ def pack_name(name: str) -> bytes:
     return name.encode("utf-8", "surrogatepass")
 
 
+def unpack_name(packed: bytes) -> str:
+    """Return the name that `pack_name` packed."""
+    return packed.decode("utf-8", "surrogatepass")
+
+
 @lru_cache(maxsize=4096)
 def pack_client_id(client_id: str) -> bytes:
     """Return 16 bytes for a canonical UUID, else the text, which is never 16 bytes long."""
@@ -41,13 +46,13 @@ def pack_claim_id(claim_id: str) -> bytes:
 
 def unpack_claim_id(packed: bytes) -> str:
     """Return the claim id that `pack_claim_id` packed."""
-    return packed[1:].hex() if packed[:1] == b"\0" else packed.decode("utf-8", "surrogatepass")
+    return packed[1:].hex() if packed[:1] == b"\0" else unpack_name(packed)
 
 
 def to_queue(row: Row) -> Queue:
     """Return the queue in a row of `queues.get` or `queues.list`."""
     name, metadata, version, created_ms = row
-    return Queue(name.decode("utf-8", "surrogatepass"), metadata, version, created_ms)
+    return Queue(unpack_name(name), metadata, version, created_ms)
 
 
 def to_message(row: Row, now_ms: int) -> Message:

@@ -44,7 +44,8 @@ def bury(
     moves = list(zip(new_seqs, seqs, strict=True))
     transaction.executemany(_SQL["move_body"], moves)
     remove(transaction, seqs, ())
-    place.count(total=len(letters))
+    body_bytes = sum(len(letter.body) for letter in letters)
+    place.count(total=len(letters), body_bytes=body_bytes)
     place.note_due(expires_ms or min(letter.expires_ms for letter in letters))
 
 

@@ -1,4 +1,4 @@
-"""The SQLite driver: opens the file, runs the threads, joins the three views."""
+"""The SQLite driver: opens the file, runs the threads, joins the views."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from queues.model import Health
 from queues.storage import Capabilities, Storage
 from storage_drivers.sqlite.claims import Claims
 from storage_drivers.sqlite.connection import Link, connect, create_file
+from storage_drivers.sqlite.credentials import Credentials
 from storage_drivers.sqlite.errors import unavailable
 from storage_drivers.sqlite.filesystem import warnings
 from storage_drivers.sqlite.lane import Lane
@@ -20,6 +21,7 @@ from storage_drivers.sqlite.layout import database_path, migrations
 from storage_drivers.sqlite.messages import Messages
 from storage_drivers.sqlite.migrations import migrate
 from storage_drivers.sqlite.queues import Queues
+from storage_drivers.sqlite.quotas import Quotas
 from storage_drivers.sqlite.readers import Reader
 from storage_drivers.sqlite.sweep import sweep
 from storage_drivers.sqlite.transaction import Transaction
@@ -59,6 +61,8 @@ class Driver(Storage):
         self.queues = Queues(self._writer, self._readers)
         self.messages = Messages(self._writer, self._readers)
         self.claims = Claims(self._writer, self._readers)
+        self.credentials = Credentials(self._writer, self._readers)
+        self.quotas = Quotas(self._writer, self._readers)
 
     async def close(self) -> None:
         """See the contract."""

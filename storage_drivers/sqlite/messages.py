@@ -133,10 +133,13 @@ def _post(
     seqs = list(transaction.next_sequences(len(messages), now_ms))
     values, due_ms = new_values(seqs, place.bucket_id, messages, now_ms)
     transaction.insert(values)
+    body_bytes = 0
     for seq, message in zip(seqs, messages, strict=True):
-        if len(message.body) > INLINE_BODY_BYTES:
+        size = len(message.body)
+        body_bytes += size
+        if size > INLINE_BODY_BYTES:
             transaction.execute(_SQL["insert_body"], (seq, message.body))
-    place.count(total=len(seqs))
+    place.count(total=len(seqs), body_bytes=body_bytes)
     place.note_due(due_ms)
     if idempotency is not None:
         remember(transaction, place.queue_id, idempotency, pack_sequences(seqs), now_ms)
@@ -171,10 +174,10 @@ def _delete(
     refused: dict[int, Refusal] = {}
     allowed: list[int] = []
     long: list[int] = []
-    claimed = 0
+    claimed = removed_bytes = 0
     once = seqs if len(seqs) == 1 else list(dict.fromkeys(seqs))
     states = transaction.execute_for(once, _SQL["states"], (place.bucket_id, now_ms))
-    for seq, state, claim_id, visible_ms, is_long in states:
+    for seq, state, claim_id, visible_ms, is_long, body_bytes in states:
         holder = claim_id if visible_ms is not None and visible_ms > now_ms else None
         refusal = _refusal(holder, packed)
         if refusal is not None:
@@ -182,11 +185,12 @@ def _delete(
             continue
         allowed.append(seq)
         claimed += state == CLAIMED
+        removed_bytes += body_bytes
         if is_long:
             long.append(seq)
     if allowed:
         remove(transaction, allowed, long)
-        place.count(total=-len(allowed), claimed=-claimed)
+        place.count(total=-len(allowed), claimed=-claimed, body_bytes=-removed_bytes)
     return refused
 
 
@@ -211,5 +215,6 @@ def _pop(
     messages = [to_message(row, now_ms) for row in rows]
     long = [message.seq for message in messages if len(message.body) > INLINE_BODY_BYTES]
     remove(transaction, [message.seq for message in messages], long)
-    place.count(total=-len(messages))
+    body_bytes = sum(len(message.body) for message in messages)
+    place.count(total=-len(messages), body_bytes=-body_bytes)
     return messages

@@ -25,12 +25,14 @@ class Place:
     due_ms: int
     total_change: int = 0
     claimed_change: int = 0
+    bytes_change: int = 0
     is_due_sooner: bool = False
 
-    def count(self, *, total: int = 0, claimed: int = 0) -> None:
-        """Add to the numbers of messages, and of those in state claimed."""
+    def count(self, *, total: int = 0, claimed: int = 0, body_bytes: int = 0) -> None:
+        """Add to the numbers of messages, of those in state claimed, and of their bytes."""
         self.total_change += total
         self.claimed_change += claimed
+        self.bytes_change += body_bytes
 
     def note_due(self, due_ms: int) -> None:
         """Take note that a message expires or comes due at this time."""

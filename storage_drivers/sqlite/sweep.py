@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal, TypeVar
 
+from storage_drivers.sqlite.credentials import forget_expired
 from storage_drivers.sqlite.lane import Lane
 from storage_drivers.sqlite.layout import CLAIMED, DELAYED, statements
 from storage_drivers.sqlite.places import Place
+from storage_drivers.sqlite.quotas import forget_full
 from storage_drivers.sqlite.removal import remove
 from storage_drivers.sqlite.transaction import Transaction
 
@@ -61,8 +63,8 @@ def tidy(transaction: Transaction, place: Place, room: Room, now_ms: int) -> boo
     """Remove expired and promote due messages of a bucket, and say whether that was all."""
     execute, bucket_id = transaction.execute, place.bucket_id
     expired = execute(_SQL["expired"], (bucket_id, now_ms, room.messages))
-    total, claimed = _remove(transaction, expired, room)
-    place.count(total=-total, claimed=-claimed)
+    total, claimed, body_bytes = _remove(transaction, expired, room)
+    place.count(total=-total, claimed=-claimed, body_bytes=-body_bytes)
     for state in (DELAYED, CLAIMED):
         if room:
             arguments = (bucket_id, state, now_ms, room.messages)
@@ -77,26 +79,27 @@ def tidy(transaction: Transaction, place: Place, room: Room, now_ms: int) -> boo
 
 
 def _remove(
-    transaction: Transaction, candidates: Iterable[tuple[int, int, int]], room: Room
-) -> tuple[int, int]:
-    """Delete messages, given with state and length of a long body, as far as there is room.
+    transaction: Transaction, candidates: Iterable[tuple[int, int, int, int]], room: Room
+) -> tuple[int, int, int]:
+    """Delete messages, given as rows of `expired`, as far as there is room.
 
-    Returns how many they were, and how many of them in state claimed.
+    Returns how many they were, how many of them in state claimed, and the bytes of bodies.
     """
     removed: list[int] = []
     long: list[int] = []
-    claimed = 0
-    for seq, state, body_bytes in candidates:
+    claimed = removed_bytes = 0
+    for seq, state, is_long, body_bytes in candidates:
         removed.append(seq)
         claimed += state == CLAIMED
-        if body_bytes:
-            long.append(seq)
+        removed_bytes += body_bytes
         room.messages -= 1
-        room.body_bytes -= body_bytes
+        if is_long:
+            long.append(seq)
+            room.body_bytes -= body_bytes
         if not room:
             break
     remove(transaction, removed, long)
-    return len(removed), claimed
+    return len(removed), claimed, removed_bytes
 
 
 def is_untidy(connection: sqlite3.Connection, place: Place, now_ms: int) -> bool:
@@ -163,6 +166,8 @@ def sweep(transaction: Transaction, *, limit: int, now_ms: int) -> int:
     transaction.forget_places()
     room = Room(limit)
     room.messages -= transaction.execute(_SQL["forget_answers"], (now_ms, limit)).rowcount
+    room.messages -= forget_expired(transaction, room.messages, now_ms)
+    room.messages -= forget_full(transaction, room.messages, now_ms)
     most_visits = max(
         _sweep_buckets(transaction, room, now_ms), _sweep_garbage(transaction, room)
     )

@@ -77,10 +77,10 @@ class Transaction:
     def save(self, place: Place) -> None:
         """Store the counts of a place, if they changed, and its earlier due time."""
         bucket_id = place.bucket_id
-        if place.total_change or place.claimed_change:
-            changes = (place.total_change, place.claimed_change, bucket_id)
-            self.connection.execute(_QUEUES["count_change"], changes)
-            place.total_change = place.claimed_change = 0
+        changes = (place.total_change, place.claimed_change, place.bytes_change)
+        if any(changes):
+            self.connection.execute(_QUEUES["count_change"], (*changes, bucket_id))
+            place.total_change = place.claimed_change = place.bytes_change = 0
         if place.is_due_sooner:
             self.connection.execute(_QUEUES["due_sooner"], (place.due_ms, bucket_id))
             place.is_due_sooner = False
