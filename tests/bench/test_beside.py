@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bench.beside import in_turns, middle, ratios
+from bench.budget.processor import cpu_us
 from bench.depth import compared
 from bench.workers import free_cores, scaled
 
@@ -67,6 +68,11 @@ def test_a_ratio_by_cpu_counts_the_store_and_every_request_of_an_operation() -> 
 def test_at_a_fixed_rate_or_without_processes_there_is_no_ratio() -> None:
     found = [_figures(1, loop="open", server_cpu_us_per_request=0.0)]
     assert ratios(found, [_figures(1)]) == {}
+
+
+def test_processor_time_of_rounds_is_added_up_before_it_is_divided() -> None:
+    rounds = [_figures(1, requests=300), _figures(1, server_cpu_us_per_request=0.0)]
+    assert cpu_us(rounds) == 7.5
 
 
 def test_depth_compares_the_medians_of_the_windows() -> None:
