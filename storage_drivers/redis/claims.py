@@ -11,8 +11,8 @@ from queues.storage import DEAD_LETTERS_PER_CLAIM, ClaimStore
 from storage_drivers.redis.codec import lease_ms_of, unpack_all
 from storage_drivers.redis.dead_letters import DeadLetters
 from storage_drivers.redis.executor import Executor, idempotent
-from storage_drivers.redis.layout import MESSAGES, decode
-from storage_drivers.redis.scripts import Argument, Script
+from storage_drivers.redis.layout import MESSAGES, decode, encode
+from storage_drivers.redis.scripts import Script
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ _CLAIM = Script(
     "claim_messages",
     keys=f"meta {MESSAGES} moving claim idempotency",
     args="now_ms queue_version claim_id limit lease_ms grace_ms fingerprint window_ms "
-    "max_claims max_moves queue target target_version target_ttl_s",
+    "policy...",
 )
 _GET = Script("get_claim", keys="messages claim", args="now_ms claim_id")
 _RENEW = Script(
@@ -59,6 +59,7 @@ class RedisClaimStore(ClaimStore):
             _CLAIM,
             place,
             {"claim": place.claim(claim_id), **keys},
+            _policy(queue, dead_letter),
             now_ms=now_ms,
             queue_version=queue_version,
             claim_id=claim_id,
@@ -66,7 +67,6 @@ class RedisClaimStore(ClaimStore):
             lease_ms=lease_ms,
             grace_ms=grace_ms,
             **repeated,
-            **_policy(queue, dead_letter),
         )
         if isinstance(answer, bytes):
             return await self.get(project, queue, decode(answer), now_ms=now_ms)
@@ -126,18 +126,18 @@ class RedisClaimStore(ClaimStore):
         await self._executor.run(_RELEASE, place, keys, now_ms=now_ms, claim_id=claim_id)
 
 
-def _policy(queue: str, policy: DeadLetterPolicy | None) -> dict[str, Argument]:
-    """Return what the script has to know of dead-lettering; `max_claims` 0 is without."""
+def _policy(queue: str, policy: DeadLetterPolicy | None) -> Sequence[bytes]:
+    """Return what the script has to know of dead-lettering; nothing without."""
     if policy is None:
-        policy = DeadLetterPolicy(queue="", max_claims=0, ttl_s=None, version=0)
-    return {
-        "max_claims": policy.max_claims,
-        "max_moves": DEAD_LETTERS_PER_CLAIM,
-        "queue": queue,
-        "target": policy.queue,
-        "target_version": policy.version,
-        "target_ttl_s": -1 if policy.ttl_s is None else policy.ttl_s,
-    }
+        return ()
+    return (
+        b"%d" % policy.max_claims,
+        b"%d" % DEAD_LETTERS_PER_CLAIM,
+        encode(queue),
+        encode(policy.queue),
+        b"%d" % policy.version,
+        b"%d" % (-1 if policy.ttl_s is None else policy.ttl_s),
+    )
 
 
 def _claim(claim_id: str, leased: Sequence[bytes], now_ms: int) -> Claim | None:

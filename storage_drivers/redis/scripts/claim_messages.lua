@@ -3,8 +3,9 @@
 -- call promotes and clears away a bounded number of others.
 -- keys: meta messages ready order waiting expires leased moving claim idempotency
 -- uses: lists letters record rewrite pages walk due pick lease claimed answers idempotency
--- args: now_ms:number queue_version:text claim_id:text limit:number lease_ms:number grace_ms:number fingerprint:text window_ms:number max_claims:number max_moves:number queue:text target:text target_version:text target_ttl_s:number
---   max_claims 0: no dead-lettering. target_ttl_s -1: the message's own expiry stays.
+-- args: now_ms:number queue_version:text claim_id:text limit:number lease_ms:number grace_ms:number fingerprint:text window_ms:number policy...
+--   policy: max_claims, max_moves, queue, target, target_version, target_ttl_s (-1: the message's
+--   own expiry stays); nothing without dead-lettering
 -- returns: number of messages moving, then member, record, ... of those leased
 --   | the id of the first claim (a repeat) | QUEUE_CHANGED | KEY_REUSED | AGAIN
 
@@ -21,6 +22,7 @@ if not is_all then
   return AGAIN
 end
 drop_expired(now_ms, BATCH)
+local max_claims, max_moves = tonumber(policy[1] or 0), tonumber(policy[2] or 0)
 local chosen, exhausted = pick(now_ms, limit, max_claims, max_moves)
 if not chosen then
   return AGAIN
@@ -28,7 +30,7 @@ end
 
 -- The tail of a record begins with media, posted_ms and client (25 bytes), then the length of
 -- the origin and the origin. Reason 0 is max_claim_count; see codec.py.
-local function dead_letter(m)
+local function dead_letter(m, queue, target_ttl_s)
   local at = tail_at(m)
   local former = struct.unpack('>I2', m.record, at + 25)
   local origin = struct.pack('>I8I4I8B', (struct.unpack('>I7', m.member)), m.claim_count, now_ms, 0) .. queue
@@ -42,7 +44,8 @@ end
 local moves = {}
 for _, m in ipairs(exhausted) do
   moves[#moves + 1] = m.member
-  moves[#moves + 1] = cmsgpack.pack({target, target_version, dead_letter(m)})
+  local record = dead_letter(m, policy[3], tonumber(policy[6]))
+  moves[#moves + 1] = cmsgpack.pack({policy[4], policy[5], record})
 end
 remove(exhausted)
 call_with('HSET', moving, moves)

@@ -20,11 +20,17 @@ end
 
 -- Finds the page and the place in it of messages.
 local function locate(found)
+  local number, page
   for i = 1, #found do
     local m = found[i]
     local sequence = struct.unpack('>I7', m.member)
-    m.page = page_named(struct.pack('>I6', math.floor(sequence / PAGE)))
-    m.slot = sequence % PAGE + 1
+    local slot = sequence % PAGE
+    -- PERF: neighbours are in the same page.
+    if sequence - slot ~= number then
+      number = sequence - slot
+      page = page_named(struct.pack('>I6', number / PAGE))
+    end
+    m.page, m.slot = page, slot + 1
   end
 end
 
