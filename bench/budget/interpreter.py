@@ -7,6 +7,7 @@ import gc
 import itertools
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,9 @@ _WARMUP = 60
 
 #: The least of so many counts: what came in between, like a new second, only adds.
 _REPEATS = 3
+
+#: A thread that counts nothing for so long is at rest.
+_REST_S = 0.003
 
 #: What a call of these costs depends on the length of what it is given.
 _HEAVY = ("msgspec", "json", "_json", "msgpack", "re", "_hashlib", "_blake2", "_sha2", "zlib")
@@ -110,6 +114,7 @@ class Bytecodes:
         self._left_out = (_BENCH, *others)
         # NOTE: += loses counts between threads; a step of this is atomic.
         self._ticks = itertools.count()
+        self._reads = 0
 
     @contextmanager
     def everywhere(self) -> Iterator[None]:
@@ -131,7 +136,19 @@ class Bytecodes:
         return self
 
     def during(self, run: Callable[[], object]) -> int:
-        """Return how many there are until `run` returns."""
-        before = next(self._ticks)
+        """Return how many there are from `run` until all threads have come to rest."""
+        before = self._settled()
         run()
-        return next(self._ticks) - before - 1
+        return self._settled() - before
+
+    def _settled(self) -> int:
+        """Wait for threads that still do what follows their answer; return the count."""
+        last, now = -1, self._read()
+        while now != last:
+            time.sleep(_REST_S)
+            last, now = now, self._read()
+        return now
+
+    def _read(self) -> int:
+        self._reads += 1
+        return next(self._ticks) - self._reads

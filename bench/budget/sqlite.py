@@ -95,7 +95,7 @@ def _bytecodes(file: Path) -> dict[str, float]:
             store.at_once(call, TOGETHER)
             found[name] = bytecodes(counter, partial(store.once, call))
             if name in _WRITES:
-                several = bytecodes(counter, partial(_plug, store, call, file), _REPEATS)
+                several = bytecodes(counter, partial(_plug, store, call, file), 5)
                 found[_several(name)] = round((several - found[name]) / TOGETHER, 1)
     return found
 
