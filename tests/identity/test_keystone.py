@@ -41,8 +41,12 @@ def service_user(keystone_server: KeystoneServer) -> None:
     keystone_server.grant(user, project, "service")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def member(keystone_server: KeystoneServer) -> Member:
+    return _new_member(keystone_server)
+
+
+def _new_member(keystone_server: KeystoneServer) -> Member:
     name = f"m{uuid.uuid4().hex[:8]}"
     project = keystone_server.new_project(name)
     user = keystone_server.new_user(name, "pw")
@@ -94,8 +98,9 @@ def request(token: str | None = None, **headers: str) -> falcon.asgi.Request:
 
 
 async def test_project_user_and_roles_are_those_of_the_token(
-    strategy: KeystoneStrategy, keystone_server: KeystoneServer, member: Member
+    strategy: KeystoneStrategy, keystone_server: KeystoneServer
 ) -> None:
+    member = _new_member(keystone_server)
     keystone_server.grant(member.user, member.project, "Device-Fleet")
     token = _token(keystone_server, member)
     found = await strategy.identify(request(token))
@@ -186,12 +191,10 @@ async def test_a_token_that_expires_while_it_is_cached_is_refused_at_once(
 
 
 async def test_a_token_of_a_disabled_project_is_401_until_it_is_enabled(
-    strategy: KeystoneStrategy,
-    keystone_server: KeystoneServer,
-    clock: MovableClock,
-    member: Member,
-    token: str,
+    strategy: KeystoneStrategy, keystone_server: KeystoneServer, clock: MovableClock
 ) -> None:
+    member = _new_member(keystone_server)
+    token = _token(keystone_server, member)
     _enable(keystone_server, member.project, False)
     with pytest.raises(falcon.HTTPUnauthorized):
         await strategy.identify(request(token))
