@@ -23,20 +23,11 @@ from tests.conformance.handle import QueueHandle
 from tests.drivers.sqlite_storage import orders
 from tests.factories import new_messages
 
-NOUNS = (
-    "claims",
-    "credentials",
-    "idempotency",
-    "messages",
-    "queues",
-    "quotas",
-    "sequence",
-    "sweep",
-)
+NOUNS = ("claims", "idempotency", "messages", "queues", "sequence", "sweep")
 DEPTH = 20_000
 
 #: The tables that a plan may read from end to end: one row, and what is removed next.
-SMALL = {"sequence", "revocations", "garbage", "CONSTANT", "(subquery-1)", "(subquery-3)"}
+SMALL = {"sequence", "garbage", "CONSTANT", "(subquery-1)", "(subquery-3)"}
 
 
 @pytest.fixture
@@ -142,6 +133,10 @@ CALLS: dict[str, Callable[[QueueHandle], Awaitable[object]]] = {
     "get claim": lambda queue: queue.get_claim("mine"),
     "renew": lambda queue: queue.renew("mine"),
     "release": lambda queue: queue.release("mine"),
+    "claim beyond expiry": lambda queue: queue.claim_some(10, claim_id="long", lease_s=9000),
+    "renew beyond expiry": lambda queue: queue.renew("long", lease_s=20000),
+    "delete some": lambda queue: queue.delete(1, 2, 3, claim_ids=[]),
+    "delete one": lambda queue: queue.delete(1, claim_ids=["mine"]),
     "pop": lambda queue: queue.pop(10),
     "purge": lambda queue: queue.purge(),
 }

@@ -1,4 +1,5 @@
 -- Statements on claims. {message} stands for the columns that make a message, see layout.py.
+-- INDEXED BY: without it SQLite may prefer another index and look through the whole queue.
 
 -- name: lease (claim_id, visible_ms, lease_ms, seqs)
 -- {seqs} stands for as many question marks.
@@ -10,7 +11,7 @@ WHERE seq IN ({seqs});
 
 -- name: extend (ttl_s, expires_ms, bucket_id, claim_id, now_ms, lease_end_ms)
 -- Lets no message under the live lease expire before its end.
-UPDATE messages SET ttl_s = ?, expires_ms = ?
+UPDATE messages INDEXED BY messages_claim SET ttl_s = ?, expires_ms = ?
 WHERE bucket_id = ? AND claim_id = ? AND visible_ms > ? AND expires_ms < ?;
 
 -- name: get (bucket_id, claim_id, now_ms)
@@ -19,11 +20,12 @@ SELECT {message}, lease_ms FROM messages
 WHERE bucket_id = ? AND claim_id = ? AND visible_ms > ? ORDER BY seq;
 
 -- name: renew (visible_ms, lease_ms, bucket_id, claim_id, now_ms)
-UPDATE messages SET visible_ms = ?, lease_ms = ?
+UPDATE messages INDEXED BY messages_claim SET visible_ms = ?, lease_ms = ?
 WHERE bucket_id = ? AND claim_id = ? AND visible_ms > ?;
 
 -- name: release (bucket_id, claim_id)
-UPDATE messages SET state = 0, visible_ms = NULL, claim_id = NULL, lease_ms = NULL
+UPDATE messages INDEXED BY messages_claim
+SET state = 0, visible_ms = NULL, claim_id = NULL, lease_ms = NULL
 WHERE bucket_id = ? AND claim_id = ?;
 
 -- name: bury (new_seq, bucket_id, ttl_s, expires_ms, dead_letter, seq)
