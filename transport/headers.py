@@ -1,4 +1,8 @@
-"""All reading of headers: encodings, who calls, and the key for repeating safely."""
+"""All reading of headers: encodings, who calls, and the key for repeating safely.
+
+PERF: headers are looked up in `headers_lower`. Most of those that we ask for are absent, and
+`get_header` raises an exception inside for each of them (bench/pieces/test_application.py).
+"""
 
 from __future__ import annotations
 
@@ -59,7 +63,7 @@ class HeaderReader:
         HTTPForbidden when it is not that of the credential.
         """
         grant = identity.grant if identity else None
-        text = req.get_header("Client-ID")
+        text = req.headers_lower.get("client-id")
         if text is None and grant is not None:
             return grant.client_id or str(uuid.uuid5(_NAMESPACE, grant.id))
         if text is None:
@@ -89,7 +93,7 @@ def project(req: falcon.asgi.Request) -> str:
 
     Raises: HTTPBadRequest with Zaqar's titles when it is missing or malformed.
     """
-    text = req.get_header("X-Project-ID")
+    text = req.headers_lower.get("x-project-id")
     if text is None:
         raise falcon.HTTPBadRequest(
             title="Project-Id Missing",
@@ -149,7 +153,7 @@ def _wrong_queue(text: str) -> falcon.HTTPBadRequest:
 
 def idempotency_key(req: falcon.asgi.Request) -> str | None:
     """Return the client's key for repeating this write safely, if any."""
-    key = req.get_header("Idempotency-Key")
+    key = req.headers_lower.get("idempotency-key")
     if key is not None and not _KEY.fullmatch(key):
         raise InvalidRequest(
             f"Idempotency-Key must be 1 to {MAX_IDEMPOTENCY_KEY_CHARS} visible ASCII "
@@ -163,7 +167,7 @@ def accepted(req: falcon.asgi.Request) -> Media:
 
     Raises: HTTPNotAcceptable when it accepts neither JSON nor MessagePack.
     """
-    usual = _USUAL.get(req.get_header("Accept"))
+    usual = _USUAL.get(req.headers_lower.get("accept"))
     if usual is not None:
         return usual
     preferred = req.client_prefers(_ACCEPTABLE)

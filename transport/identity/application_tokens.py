@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,12 +52,7 @@ class ApplicationTokens:
 
     def are_ours(self, token: str) -> bool:
         """Say whether the token claims to be an application token of this service."""
-        if token in self._known:
-            return True
-        try:
-            return jwt.get_unverified_header(token).get("typ") == TYPE
-        except jwt.PyJWTError:
-            return False
+        return token in self._known or _type_of(token) == TYPE
 
     async def honour(self, token: str) -> Identity:
         """Return whom a token makes of its bearer.
@@ -92,6 +89,15 @@ class ApplicationTokens:
             self._known.pop(next(iter(self._known)))
         identity = self._known[token] = _identity(claims)
         return identity
+
+
+def _type_of(token: str) -> object:
+    """Return what a token calls itself, whether or not the rest of it is well formed."""
+    head = token.partition(".")[0]
+    try:
+        return json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4))).get("typ")
+    except (ValueError, AttributeError):
+        return None
 
 
 def _claims(identity: Identity) -> dict[str, Any]:

@@ -20,7 +20,9 @@ class NoStrategy(Strategy):
         Raises: HTTPBadRequest with Zaqar's titles when the project is missing or malformed.
         """
         project = headers.project(req)
-        return _identity(project, req.get_header("X-User-Id"), req.get_header("X-Roles"))
+        return _identity(
+            project, req.headers_lower.get("x-user-id"), req.headers_lower.get("x-roles")
+        )
 
 
 @lru_cache(maxsize=4096)

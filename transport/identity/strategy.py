@@ -35,10 +35,10 @@ class Strategy(ABC):
 
 def presented_token(req: falcon.asgi.Request) -> str | None:
     """Return the token in `X-Auth-Token` or in `Authorization: Bearer`, if there is one."""
-    token = req.get_header("X-Auth-Token")
+    token = req.headers_lower.get("x-auth-token")
     if token is not None:
         return token
-    scheme, _, credentials = (req.get_header("Authorization") or "").partition(" ")
+    scheme, _, credentials = (req.headers_lower.get("authorization") or "").partition(" ")
     return credentials.strip() or None if scheme.lower() == "bearer" else None
 
 
@@ -47,7 +47,7 @@ def check_project(req: falcon.asgi.Request, identity: Identity) -> None:
 
     Raises: falcon.HTTPForbidden.
     """
-    claimed = req.get_header("X-Project-ID")
+    claimed = req.headers_lower.get("x-project-id")
     if claimed is not None and claimed != identity.project:
         raise falcon.HTTPForbidden(
             title="Not authorized",
