@@ -131,6 +131,7 @@ class SealedBackend(SqliteBackend):
     """A file in which every message is encrypted."""
 
     name = "sqlite-sealed"
+    depth = 300
     history_share = 0.1
 
     def __init__(self) -> None:

@@ -6,11 +6,12 @@ import secrets
 import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from queues.errors import ConfigurationError, IdempotencyKeyReused, StorageUnavailable
-from queues.model import Media, NewMessage
+from queues.model import Claim, Media, NewMessage
 from storage_drivers import open_storage, seal_storage
 from storage_drivers.sealed import SealedStorage
 from tests.clock import MovableClock
@@ -144,6 +145,23 @@ async def test_a_pop_that_cannot_remove_hands_nothing_out(
             await with_keys(bare, OLD).pop()
     bare.clock.advance(s=HOLD_S)
     assert await with_keys(bare, OLD).pop() == sealed
+
+
+async def test_a_pop_that_took_longer_than_its_lease_hands_nothing_out_twice(
+    bare: QueueHandle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed, others = await with_keys(bare, OLD).post(secret()), []
+    claim = bare.storage.claims.claim
+
+    async def late(*names: str, now_ms: int, **asked: Any) -> Claim | None:
+        first = await claim(*names, now_ms=now_ms, **asked)
+        again = {**asked, "claim_id": "other"}
+        others.append(await claim(*names, now_ms=now_ms + HOLD_S * 1000, **again))
+        return first
+
+    monkeypatch.setattr(bare.storage.claims, "claim", late)
+    assert await with_keys(bare, OLD).pop() == []
+    assert [seqs_of(other.messages) for other in others] == [sealed]
 
 
 async def test_a_claim_returns_what_it_can_read_and_loses_nothing(
