@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -72,11 +73,12 @@ class FalseKeystone:
 
 
 @asynccontextmanager
-async def false_keystone() -> AsyncIterator[FalseKeystone]:
+async def false_keystone(tls: ssl.SSLContext | None = None) -> AsyncIterator[FalseKeystone]:
     """Serve until the block ends."""
     keystone = FalseKeystone()
-    server = await asyncio.start_server(keystone.handle, "127.0.0.1", 0)
-    keystone.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/identity/v3"
+    server = await asyncio.start_server(keystone.handle, "127.0.0.1", 0, ssl=tls)
+    origin = f"localhost:{server.sockets[0].getsockname()[1]}"
+    keystone.url = f"{'https' if tls else 'http'}://{origin}/identity/v3"
     try:
         yield keystone
     finally:

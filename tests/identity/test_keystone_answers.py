@@ -6,13 +6,16 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import falcon
 import pytest
 import pytest_asyncio
 
+from queues.identity import Identity
 from tests.clock import MovableClock
+from tests.identity.certificate import server_context
 from tests.identity.false_keystone import (
     TOKEN,
     FalseKeystone,
@@ -245,6 +248,31 @@ async def test_a_flood_of_invented_tokens_opens_few_connections(
     found = await asyncio.gather(*(_outcome(strategy, f"t{n}") for n in range(300)))
     assert set(found) == {falcon.HTTPUnauthorized}
     assert 1 < keystone.most_open <= MAX_QUESTIONS + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "trusted", "expected"),
+    [
+        ("localhost", True, Identity),
+        ("localhost", False, falcon.HTTPServiceUnavailable),
+        ("elsewhere.example", True, falcon.HTTPServiceUnavailable),
+    ],
+    ids=["ours", "not-trusted", "of-another-host"],
+)
+async def test_only_a_trusted_certificate_of_the_host_will_do(
+    clock: MovableClock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    trusted: bool,
+    expected: type,
+) -> None:
+    tls = server_context(tmp_path / "server.pem", name)
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
+    async with false_keystone(tls) as keystone:
+        assert await _outcome(_strategy(keystone, clock)) is expected
+        assert bool(keystone.asked) is (expected is Identity)
 
 
 async def test_a_clock_that_is_set_back_does_not_shut_keystone_out(
