@@ -209,7 +209,7 @@ async def test_no_project_uses_or_ends_the_credential_of_another(
         assert await other.get(name) is None
         assert not await other.spend(name)
         assert not await other.revoke(name)
-        await other.add(name, ttl_s=1, document=b"mine")
+        await other.add(name, ttl_s=1, document=b"mine", uses_left=1)
         assert await other.spend(name)
         assert await other.revoke(name)
     assert await victim.get(mine) == added

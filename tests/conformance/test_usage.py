@@ -81,6 +81,16 @@ async def test_deleting_and_popping_count_back(
     assert await alpha.usage() == Usage(1, 0, 0, 0)
 
 
+async def test_a_message_that_comes_while_another_goes_changes_the_bytes_alone(
+    orders: QueueHandle, alpha: ProjectHandle
+) -> None:
+    (old,) = await orders.post(new_message(b"x"))
+    for size in range(2, 12):
+        posting = orders.post(new_message(b"x" * size))
+        (old,), _ = await asyncio.gather(posting, orders.delete(old))
+        assert await alpha.usage() == Usage(1, 1, size, 0)
+
+
 async def test_messages_under_a_lease_are_counted_once(
     orders: QueueHandle, alpha: ProjectHandle
 ) -> None:
