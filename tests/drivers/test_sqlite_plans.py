@@ -23,11 +23,20 @@ from tests.conformance.handle import QueueHandle
 from tests.drivers.sqlite_storage import orders
 from tests.factories import new_messages
 
-NOUNS = ("claims", "idempotency", "messages", "queues", "sequence", "sweep")
+NOUNS = (
+    "claims",
+    "credentials",
+    "idempotency",
+    "messages",
+    "queues",
+    "quotas",
+    "sequence",
+    "sweep",
+)
 DEPTH = 20_000
 
 #: The tables that a plan may read from end to end: one row, and what is removed next.
-SMALL = {"sequence", "garbage", "CONSTANT", "(subquery-1)", "(subquery-3)"}
+SMALL = {"sequence", "revocations", "garbage", "CONSTANT", "(subquery-1)", "(subquery-3)"}
 
 
 @pytest.fixture

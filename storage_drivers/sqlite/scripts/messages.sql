@@ -1,4 +1,5 @@
--- Statements on messages. {message} stands for the columns that make a message, see layout.py.
+-- Statements on messages. {message} stands for the columns that make a message, {body_bytes} for
+-- the length of its body, see layout.py.
 -- INDEXED BY, NOT INDEXED: without it SQLite may prefer another index and sort the whole queue.
 
 -- name: insert (rows)
@@ -29,8 +30,9 @@ SELECT seq, expires_ms, client_id FROM messages INDEXED BY messages_waiting
 WHERE bucket_id = ? AND state = ? AND visible_ms <= ? AND seq > ?;
 
 -- name: states (bucket_id, now_ms, seqs)
--- Returns what a deletion depends on; the last column says whether the body is long.
-SELECT seq, state, claim_id, visible_ms, body IS NULL FROM messages NOT INDEXED
+-- Returns what a deletion depends on, whether the body is long, and how long it is.
+SELECT seq, state, claim_id, visible_ms, body IS NULL, {body_bytes}
+FROM messages NOT INDEXED
 WHERE bucket_id = ? AND expires_ms > ? AND seq IN ({seqs});
 
 -- name: ready (bucket_id, now_ms, limit)

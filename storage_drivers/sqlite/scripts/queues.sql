@@ -38,9 +38,10 @@ DELETE FROM buckets WHERE bucket_id = ?;
 -- name: discard_bucket (bucket_id)
 INSERT INTO garbage (bucket_id) VALUES (?);
 
--- name: count_change (total, claimed, bucket_id)
+-- name: count_change (total, claimed, body_bytes, bucket_id)
 -- Adds to the counts.
-UPDATE buckets SET total = total + ?, claimed = claimed + ? WHERE bucket_id = ?;
+UPDATE buckets SET total = total + ?, claimed = claimed + ?, body_bytes = body_bytes + ?
+WHERE bucket_id = ?;
 
 -- name: due_sooner (earliest_ms, bucket_id)
 UPDATE buckets SET earliest_ms = ? WHERE bucket_id = ?;

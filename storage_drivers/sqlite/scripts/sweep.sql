@@ -1,9 +1,9 @@
--- Statements that tidy up. All are bounded by a limit.
+-- Statements that tidy up. All are bounded by a limit. {body_bytes} is the length of a body, see
+-- layout.py.
 
 -- name: expired (bucket_id, now_ms, limit)
--- Returns sequences, states and how long the bodies are that have a row of their own.
-SELECT seq, state, CASE WHEN body IS NULL THEN (
-    SELECT length(bodies.body) FROM bodies WHERE bodies.seq = messages.seq) ELSE 0 END
+-- Returns sequences, states, whether the body has a row of its own, and how long it is.
+SELECT seq, state, body IS NULL, {body_bytes}
 FROM messages INDEXED BY messages_expiry
 WHERE bucket_id = ? AND expires_ms <= ? ORDER BY expires_ms LIMIT ?;
 
@@ -44,8 +44,7 @@ SELECT bucket_id FROM garbage LIMIT ?;
 
 -- name: contents (bucket_id, limit)
 -- Returns the same as `expired`.
-SELECT seq, state, CASE WHEN body IS NULL THEN (
-    SELECT length(bodies.body) FROM bodies WHERE bodies.seq = messages.seq) ELSE 0 END
+SELECT seq, state, body IS NULL, {body_bytes}
 FROM messages INDEXED BY messages_state WHERE bucket_id = ? LIMIT ?;
 
 -- name: forget_bucket (bucket_id)
