@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from queues.model import DeadLetterReason, Health, Media, Queue, Refusal, Stats
+from queues.model import CredentialKind, DeadLetterReason, Health, Media, Queue, Refusal, Stats
 from tests.factories import dead_letters, idempotency, new_message, new_messages
 
 
@@ -16,6 +16,7 @@ def test_stored_numbers_of_media_never_change() -> None:
 def test_stored_names_never_change() -> None:
     assert [str(reason) for reason in DeadLetterReason] == ["max_claim_count"]
     assert [str(refusal) for refusal in Refusal] == ["claimed", "not_claimed"]
+    assert [str(kind) for kind in CredentialKind] == ["token", "share"]
 
 
 @pytest.mark.parametrize(
