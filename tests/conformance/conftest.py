@@ -36,6 +36,28 @@ STORES = [
 WITHOUT_LEDGERS = {"redis", "redis-cluster", "mongodb"}
 
 
+#: What encryption passes on as it is, or cannot make slower with depth.
+_BENEATH_ENCRYPTION = {
+    "test_credentials.py",
+    "test_depth.py",
+    "test_ledger_errors.py",
+    "test_quotas.py",
+    "test_revocations.py",
+    "test_tenancy.py",
+    "test_token_buckets.py",
+    "test_usage.py",
+    "test_usage_history.py",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = [
+        item
+        for item in items
+        if "sqlite-sealed" not in item.name or item.path.name not in _BENEATH_ENCRYPTION
+    ]
+
+
 @pytest.fixture(scope="session", params=STORES)
 def backend(request: pytest.FixtureRequest) -> Backend:
     if request.param == "reference":
