@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from queues.model import (
+    Credential,
+    CredentialKind,
     DeadLetter,
     DeadLetterReason,
     Media,
@@ -10,7 +12,7 @@ from queues.model import (
     NewMessage,
     Queue,
 )
-from storage_drivers.mongodb.layout import Document, escape, message_id, unescape
+from storage_drivers.mongodb.layout import Document, escape, message_id, scoped_id, unescape
 
 
 def queue(doc: Document) -> Queue:
@@ -34,6 +36,7 @@ def message_document(bucket: str, seq: int, new: NewMessage, now_ms: int) -> Doc
         "posted": now_ms,
         "ttl": new.ttl_s,
         "body": new.body,
+        "size": len(new.body),
         "media": int(new.media),
         "client": escape(new.client_id),
         "claim": "",
@@ -67,4 +70,31 @@ def _dead_letter(origin: Document | None) -> DeadLetter | None:
         reason=DeadLetterReason(origin["reason"]),
         claim_count=origin["count"],
         moved_ms=origin["moved"],
+    )
+
+
+def credential_document(project: str, added: Credential) -> Document:
+    """Return the document of a live credential."""
+    return {
+        "_id": scoped_id(project, added.id),
+        "project": escape(project),
+        "id": escape(added.id),
+        "kind": added.kind.value,
+        "document": added.document,
+        "created": added.created_ms,
+        "expires": added.expires_ms,
+        "uses": added.uses_left,
+        "live": True,
+    }
+
+
+def credential(doc: Document) -> Credential:
+    """Return the credential in a document."""
+    return Credential(
+        id=unescape(doc["id"]),
+        kind=CredentialKind(doc["kind"]),
+        document=bytes(doc["document"]),
+        created_ms=doc["created"],
+        expires_ms=doc["expires"],
+        uses_left=doc["uses"],
     )

@@ -153,6 +153,7 @@ def _staged(doc: Document, taken: sequence.Reservation, offset: int) -> Document
         "posted": doc["posted"],
         "ttl": doc["ttl"] if ttl_s is None else ttl_s,
         "body": doc["body"],
+        "size": len(doc["body"]),
         "media": doc["media"],
         "client": doc["client"],
         "claim": "",

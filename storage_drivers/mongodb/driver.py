@@ -12,6 +12,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.errors import ConfigurationError as InvalidOption
 from pymongo.errors import InvalidName, InvalidURI, OperationFailure
 from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
 
 from queues.errors import ConfigurationError
 from queues.model import Health
@@ -19,17 +20,21 @@ from queues.storage import Capabilities, Storage
 from storage_drivers.mongodb import sweep
 from storage_drivers.mongodb import url as urls
 from storage_drivers.mongodb.claims import MongoClaims
+from storage_drivers.mongodb.credentials import MongoCredentials
 from storage_drivers.mongodb.errors import bounded
 from storage_drivers.mongodb.layout import (
     ANSWER_INDEXES,
+    CREDENTIAL_INDEXES,
     MESSAGE_INDEXES,
     QUEUE_INDEXES,
+    TOKEN_BUCKET_INDEXES,
     Database,
     Document,
 )
 from storage_drivers.mongodb.messages import MongoMessages
 from storage_drivers.mongodb.posting import Poster
 from storage_drivers.mongodb.queues import MongoQueues
+from storage_drivers.mongodb.quotas import MongoQuotas
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +61,8 @@ class Driver(Storage):
         self.queues = MongoQueues(self.db)
         self.messages = MongoMessages(self.db, self._poster)
         self.claims = MongoClaims(self.db)
+        self.credentials = MongoCredentials(self.db)
+        self.quotas = MongoQuotas(self.db)
 
     async def open(self) -> None:
         """See Storage."""
@@ -120,6 +127,12 @@ class Driver(Storage):
         self.db.queues = database["queues"]
         self.db.messages = database["messages"]
         self.db.answers = database["answers"]
+        self.db.credentials = database["credentials"]
+        self.db.quotas = database["quotas"]
+        # PERF: the contract lets buckets of tokens be lost, so nobody waits for a journal.
+        self.db.token_buckets = database["token_buckets"].with_options(
+            read_concern=ReadConcern("local"), write_concern=WriteConcern(w=1, j=False)
+        )
         self.db.sharded = hello.get("msg") == "isdbgrid"
         if not standalone:
             self.db.causal = self._session
@@ -133,6 +146,8 @@ class Driver(Storage):
         await self.db.queues.create_indexes(list(QUEUE_INDEXES))
         await self.db.messages.create_indexes(list(MESSAGE_INDEXES))
         await self.db.answers.create_indexes(list(ANSWER_INDEXES))
+        await self.db.credentials.create_indexes(list(CREDENTIAL_INDEXES))
+        await self.db.token_buckets.create_indexes(list(TOKEN_BUCKET_INDEXES))
 
     async def close(self) -> None:
         """See Storage."""

@@ -19,12 +19,26 @@
     b, seq    the same two, for indexes and for the shard key (b)
     visible   0 ready; a time: delayed or leased until then; HIDDEN and above: see below
     expires, posted, ttl, body, media, client (escaped), origin (of a dead letter)
+    size      of the body, so that usage is counted along an index
     claim     of the lease, which may have ended; empty without one
     count, lease, leased
     stage     STAGED only: what decides whether the message will be seen, see staging.py
     move, to, no   MOVING only, see dead_letters.py
 
 `answers`: one document an idempotency key, see idempotency.py.
+
+`credentials`: one document a credential until it expires, revoked or not, and one more::
+
+    _id       escaped project, a space, escaped id
+    project, id, kind, document, created, expires
+    uses      how many are left; null for any number
+    live      until a revocation has ended it
+    named     from the beginning of a revocation on
+    _id, version   REVOCATIONS and the version of them all, see credentials.py
+
+`quotas`: one document a project that has limits: `_id`, the escaped project, and `document`.
+
+`token_buckets`: one document a bucket that is not full, see token_buckets.py.
 """
 
 from __future__ import annotations
@@ -57,6 +71,9 @@ FENCE = HIDDEN + 2
 #: `expires` of what must not expire.
 NEVER = 2**60
 
+#: `_id` of the version of all revocations; those of credentials have a space in them.
+REVOCATIONS = "revocations"
+
 #: How long a deleted queue's sequence and a fence are remembered.
 TOMBSTONE_MS = 86_400_000
 
@@ -83,15 +100,21 @@ QUEUE_INDEXES = (
 
 MESSAGE_INDEXES = (
     # Due messages come first, then the ready ones by sequence; `expires` lets the index
-    # alone skip what has expired.
+    # alone skip what has expired, and `size` lets it alone tell the usage.
     IndexModel(
-        [("b", ASCENDING), ("visible", DESCENDING), ("seq", ASCENDING), ("expires", ASCENDING)],
+        [
+            ("b", ASCENDING),
+            ("visible", DESCENDING),
+            ("seq", ASCENDING),
+            ("expires", ASCENDING),
+            ("size", ASCENDING),
+        ],
         name="ready",
     ),
     IndexModel([("b", ASCENDING), ("expires", ASCENDING)], name="expired_in_queue"),
     IndexModel([("expires", ASCENDING)], name="expired"),
     IndexModel(
-        [("b", ASCENDING), ("claim", ASCENDING)],
+        [("b", ASCENDING), ("claim", ASCENDING), ("visible", ASCENDING)],
         name="claimed",
         partialFilterExpression={"claim": {"$gt": ""}},
     ),
@@ -103,6 +126,28 @@ MESSAGE_INDEXES = (
 )
 
 ANSWER_INDEXES = (IndexModel([("until", ASCENDING)], name="until"),)
+
+CREDENTIAL_INDEXES = (
+    IndexModel(
+        [
+            ("project", ASCENDING),
+            ("kind", ASCENDING),
+            ("id", ASCENDING),
+            ("expires", ASCENDING),
+        ],
+        name="live_by_id",
+        partialFilterExpression={"live": True},
+    ),
+    # NOTE: `named` is part of it, or MongoDB would read the documents to be sure of it.
+    IndexModel(
+        [("named", ASCENDING), ("expires", ASCENDING), ("id", ASCENDING)],
+        name="named",
+        partialFilterExpression={"named": True},
+    ),
+    IndexModel([("expires", ASCENDING)], name="expired"),
+)
+
+TOKEN_BUCKET_INDEXES = (IndexModel([("full", ASCENDING)], name="full"),)
 
 _ESCAPED = re.compile(r"[!~]([0-9a-f]{2})|(.)", re.DOTALL)
 
@@ -121,6 +166,9 @@ class Database:
     queues: Collection = None
     messages: Collection = None
     answers: Collection = None
+    credentials: Collection = None
+    quotas: Collection = None
+    token_buckets: Collection = None
     causal: Callable[[], AbstractAsyncContextManager[Any]] = nullcontext
     sharded: bool = False
     seqs: dict[str, int] = field(default_factory=dict)
@@ -179,9 +227,14 @@ def unescape(escaped: str) -> str:
     return data.decode("utf-8", "surrogatepass")
 
 
+def scoped_id(project: str, name: str) -> str:
+    """Return the `_id` of what has a name in a project; no two pairs of names share one."""
+    return f"{escape(project)} {escape(name)}"
+
+
 def queue_id(project: str, queue: str) -> str:
-    """Return the `_id` of the queue's document; no two pairs of names share one."""
-    return f"{escape(project)} {escape(queue)}"
+    """Return the `_id` of the queue's document."""
+    return scoped_id(project, queue)
 
 
 def new_token() -> str:

@@ -22,6 +22,8 @@ async def sweep(db: Database, *, limit: int, now_ms: int) -> int:
             "gone",
             limit,
         )
+        + await _remove(db.credentials, {"expires": {"$lte": now_ms}}, "expires", limit)
+        + await _remove(db.token_buckets, {"full": {"$lte": now_ms}}, "full", limit)
     )
 
 
