@@ -332,7 +332,7 @@ async def test_a_keystone_that_hangs_costs_one_timeout_and_then_nothing(
     keystone_server: KeystoneServer, clock: MovableClock, member: Member, token: str
 ) -> None:
     loop = asyncio.get_running_loop()
-    strategy = _strategy(keystone_server, clock, timeout_s=0.5)
+    strategy = _strategy(keystone_server, clock, timeout_s=4.0)
     others = [f"other-{n}" for n in range(200)]
     await strategy.identify(request(token))
     keystone_server.pause()
@@ -343,16 +343,27 @@ async def test_a_keystone_that_hangs_costs_one_timeout_and_then_nothing(
         )
         first_s = loop.time() - start_s
         with pytest.raises(falcon.HTTPServiceUnavailable):
-            await strategy.identify(request("yet another"))
+            await strategy.identify(request("yet-another"))
         second_s = loop.time() - start_s - first_s
     finally:
         keystone_server.resume()
     assert {type(answer) for answer in answers} == {falcon.HTTPServiceUnavailable}
-    assert first_s < 2.5
-    assert second_s < 0.3
-    clock.advance(ms=AWAY_MS)
-    with pytest.raises(falcon.HTTPUnauthorized):
-        await strategy.identify(request("yet another"))
+    assert first_s < 8, "all of them wait at the same time"
+    assert second_s < 1
+    assert await _outcome_when_it_has_caught_up(strategy, clock) is falcon.HTTPUnauthorized
+
+
+async def _outcome_when_it_has_caught_up(
+    strategy: KeystoneStrategy, clock: MovableClock
+) -> type:
+    """Ask as a client would that heeds Retry-After, ten times at the most."""
+    for _ in range(10):
+        clock.advance(ms=AWAY_MS)
+        with pytest.raises(falcon.HTTPError) as caught:
+            await strategy.identify(request("yet-another"))
+        if caught.type is not falcon.HTTPServiceUnavailable:
+            break
+    return caught.type
 
 
 async def test_an_https_address_without_a_trusted_certificate_is_503(
