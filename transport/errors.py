@@ -108,7 +108,7 @@ async def _rate_exceeded(
     params: dict[str, Any],
 ) -> None:
     """Answer 429, or 503 to clients that would take 429 for success and lose messages."""
-    agent = req.headers_lower.get("user-agent") or ""
+    agent = req.get_header("User-Agent") or ""
     status = falcon.HTTP_503 if agent.startswith(_DEAF_TO_429) else falcon.HTTP_429
     resp.set_header("Retry-After", str(max(1, math.ceil(ex.retry_after_s))))
     _answer(req, resp, status, "Too many requests", str(ex), ex.code)

@@ -1,8 +1,4 @@
-"""All reading of headers: encodings, who calls, and the key for repeating safely.
-
-PERF: headers are looked up in `headers_lower`. Most of those that we ask for are absent, and
-`get_header` raises an exception inside for each of them (bench/pieces/test_application.py).
-"""
+"""All reading of headers: encodings, who calls, and the key for repeating safely."""
 
 from __future__ import annotations
 
@@ -63,7 +59,7 @@ class HeaderReader:
         HTTPForbidden when it is not that of the credential.
         """
         grant = identity.grant if identity else None
-        text = req.headers_lower.get("client-id")
+        text = req.get_header("Client-ID")
         if text is None and grant is not None:
             return grant.client_id or str(uuid.uuid5(_NAMESPACE, grant.id))
         if text is None:
@@ -93,7 +89,7 @@ def project(req: falcon.asgi.Request) -> str:
 
     Raises: HTTPBadRequest with Zaqar's titles when it is missing or malformed.
     """
-    text = req.headers_lower.get("x-project-id")
+    text = req.get_header("X-Project-ID")
     if text is None:
         raise falcon.HTTPBadRequest(
             title="Project-Id Missing",
@@ -153,7 +149,7 @@ def _wrong_queue(text: str) -> falcon.HTTPBadRequest:
 
 def idempotency_key(req: falcon.asgi.Request) -> str | None:
     """Return the client's key for repeating this write safely, if any."""
-    key = req.headers_lower.get("idempotency-key")
+    key = req.get_header("IDempotency-Key")
     if key is not None and not _KEY.fullmatch(key):
         raise InvalidRequest(
             f"Idempotency-Key must be 1 to {MAX_IDEMPOTENCY_KEY_CHARS} visible ASCII "
@@ -167,7 +163,7 @@ def accepted(req: falcon.asgi.Request) -> Media:
 
     Raises: HTTPNotAcceptable when it accepts neither JSON nor MessagePack.
     """
-    usual = _USUAL.get(req.headers_lower.get("accept"))
+    usual = _USUAL.get(req.get_header("Accept"))
     if usual is not None:
         return usual
     preferred = req.client_prefers(_ACCEPTABLE)

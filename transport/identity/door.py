@@ -11,22 +11,37 @@ from transport.identity.application_tokens import ApplicationTokens
 from transport.identity.presented_urls import presented
 from transport.identity.strategy import Strategy, check_project, presented_token
 
+#: Headers that carry something to be proved.
+_PROOFS = frozenset({b"url-signature", b"x-auth-token", b"authorization"})
+
 
 class Door:
     """Tries what narrows most first: a signed URL, an application token, then the strategy."""
 
     def __init__(
-        self, strategy: Strategy, tokens: ApplicationTokens, shares: ShareOperations
+        self, strategy: Strategy | None, tokens: ApplicationTokens, shares: ShareOperations
     ) -> None:
-        """Ask `strategy` about whoever comes without a credential of ours."""
+        """Ask `strategy` about whoever comes without a credential of ours.
+
+        Without a strategy, such a request is believed.
+        """
         self._strategy = strategy
         self.tokens = tokens
         self._shares = shares
 
+    def asks(self, req: falcon.asgi.Request) -> bool:
+        """Say whether a request has anything to prove.
+
+        PERF: without a strategy most have not (bench/pieces/test_application.py).
+        """
+        if self._strategy is not None or "signature=" in req.query_string:
+            return True
+        return not _PROOFS.isdisjoint(dict(req.scope["headers"]))
+
     async def proved(self, req: falcon.asgi.Request) -> Identity | None:
         """Return whom a proof makes of the sender, before anything else is looked at.
 
-        None when there is none, and the strategy does without.
+        None when there is none, and no strategy that needs one.
 
         Raises: SignatureRefused, falcon.HTTPUnauthorized, falcon.HTTPForbidden,
         falcon.HTTPServiceUnavailable, StorageUnavailable.
@@ -39,8 +54,4 @@ class Door:
             identity = await self.tokens.honour(token)
             check_project(req, identity)
             return identity
-        return await self.by_strategy(req) if self._strategy.comes_first else None
-
-    async def by_strategy(self, req: falcon.asgi.Request) -> Identity:
-        """Return who sends the request, as the strategy of the server says."""
-        return await self._strategy.identify(req)
+        return await self._strategy.identify(req) if self._strategy else None

@@ -40,8 +40,6 @@ class Verified(NamedTuple):
 class JwtStrategy(Strategy):
     """Verifies each token once, and then remembers it until it expires or keys change."""
 
-    comes_first = True
-
     def __init__(
         self,
         keys: KeySource,

@@ -42,8 +42,6 @@ class KeystoneStrategy(Strategy):
     `cache_s` seconds at the most.
     """
 
-    comes_first = True
-
     def __init__(
         self,
         *,

@@ -8,21 +8,15 @@ import falcon.asgi
 
 from queues.identity import Identity
 from transport import headers
-from transport.identity.strategy import Strategy
 
 
-class NoStrategy(Strategy):
-    """Takes project, user and roles from `X-Project-ID`, `X-User-Id` and `X-Roles`."""
+def believed(req: falcon.asgi.Request) -> Identity:
+    """Return project, user and roles from `X-Project-ID`, `X-User-Id` and `X-Roles`.
 
-    async def identify(self, req: falcon.asgi.Request) -> Identity:
-        """See Strategy.
-
-        Raises: HTTPBadRequest with Zaqar's titles when the project is missing or malformed.
-        """
-        project = headers.project(req)
-        return _identity(
-            project, req.headers_lower.get("x-user-id"), req.headers_lower.get("x-roles")
-        )
+    Raises: HTTPBadRequest with Zaqar's titles when the project is missing or malformed.
+    """
+    project = headers.project(req)
+    return _identity(project, req.get_header("X-User-ID"), req.get_header("X-Roles"))
 
 
 @lru_cache(maxsize=4096)

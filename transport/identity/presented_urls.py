@@ -21,7 +21,7 @@ def presented(req: falcon.asgi.Request) -> Presented | None:
 
     Raises: SignatureRefused when what it needs beside it is missing or malformed.
     """
-    signature = req.headers_lower.get("url-signature")
+    signature = req.get_header("URL-Signature")
     if signature:
         return Presented(_terms(_from_headers(req)), signature)
     if "signature=" in req.query_string and (signature := req.get_param("signature")):
@@ -46,10 +46,10 @@ def href(share: Share, path: str) -> str:
 
 def _from_headers(req: falcon.asgi.Request) -> dict[str, Any]:
     return {
-        "paths": req.headers_lower.get("url-paths"),
-        "methods": req.headers_lower.get("url-methods"),
-        "project": req.headers_lower.get("x-project-id"),
-        "expires": req.headers_lower.get("url-expires"),
+        "paths": req.get_header("URL-Paths"),
+        "methods": req.get_header("URL-Methods"),
+        "project": req.get_header("X-Project-ID"),
+        "expires": req.get_header("URL-Expires"),
     }
 
 

@@ -9,8 +9,8 @@ from queues.config import Settings
 from transport.identity.strategy import Strategy
 
 
-def strategy(settings: Settings, clock: Clock) -> Strategy:
-    """Return the strategy that the settings choose.
+def strategy(settings: Settings, clock: Clock) -> Strategy | None:
+    """Return the strategy that the settings choose; None for `none`, which proves nothing.
 
     Raises: ConfigurationError.
     """
@@ -20,10 +20,8 @@ def strategy(settings: Settings, clock: Clock) -> Strategy:
 # NOTE: each is imported when it is chosen, as a server needs the memory of one only.
 
 
-def _none(settings: Settings, clock: Clock) -> Strategy:
-    from transport.identity.none import NoStrategy
-
-    return NoStrategy()
+def _none(settings: Settings, clock: Clock) -> None:
+    return None
 
 
 def _jwt(settings: Settings, clock: Clock) -> Strategy:
@@ -59,7 +57,7 @@ def _keystone(settings: Settings, clock: Clock) -> Strategy:
     )
 
 
-_STRATEGIES: dict[str, Callable[[Settings, Clock], Strategy]] = {
+_STRATEGIES: dict[str, Callable[[Settings, Clock], Strategy | None]] = {
     "none": _none,
     "jwt": _jwt,
     "keystone": _keystone,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
 
 import falcon
 import falcon.asgi
@@ -12,16 +11,11 @@ from queues.identity import Identity
 
 
 class Strategy(ABC):
-    """Finds out who sends a request, from its headers alone.
+    """Proves who sends a request, from its headers alone.
 
-    SECURITY: identity headers that a client sends (`X-Roles`, `X-User-Id`, …) are believed by
-    no strategy but `none`.
-
-    `comes_first` says whether the proof comes before every other check of a request. With
-    Zaqar's noauth the project is the last of the headers to be looked at.
+    SECURITY: identity headers that a client sends (`X-Roles`, `X-User-Id`, …) are believed
+    by none; that is what the absence of a strategy does.
     """
-
-    comes_first: ClassVar[bool] = False
 
     @abstractmethod
     async def identify(self, req: falcon.asgi.Request) -> Identity:
@@ -35,10 +29,10 @@ class Strategy(ABC):
 
 def presented_token(req: falcon.asgi.Request) -> str | None:
     """Return the token in `X-Auth-Token` or in `Authorization: Bearer`, if there is one."""
-    token = req.headers_lower.get("x-auth-token")
+    token = req.get_header("X-Auth-Token")
     if token is not None:
         return token
-    scheme, _, credentials = (req.headers_lower.get("authorization") or "").partition(" ")
+    scheme, _, credentials = (req.get_header("Authorization") or "").partition(" ")
     return credentials.strip() or None if scheme.lower() == "bearer" else None
 
 
@@ -47,7 +41,7 @@ def check_project(req: falcon.asgi.Request, identity: Identity) -> None:
 
     Raises: falcon.HTTPForbidden.
     """
-    claimed = req.headers_lower.get("x-project-id")
+    claimed = req.get_header("X-Project-ID")
     if claimed is not None and claimed != identity.project:
         raise falcon.HTTPForbidden(
             title="Not authorized",
