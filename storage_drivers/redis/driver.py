@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 from queues.model import Health
 from queues.storage import Capabilities, Storage
 from storage_drivers.redis.claims import RedisClaimStore
+from storage_drivers.redis.credentials import RedisCredentialStore
 from storage_drivers.redis.dead_letters import DeadLetters
 from storage_drivers.redis.errors import in_time, unavailable
 from storage_drivers.redis.executor import Executor
@@ -17,6 +18,7 @@ from storage_drivers.redis.layout import Layout
 from storage_drivers.redis.mark import check_layout
 from storage_drivers.redis.messages import RedisMessageStore
 from storage_drivers.redis.queues import RedisQueueStore
+from storage_drivers.redis.quotas import RedisQuotaStore
 from storage_drivers.redis.servers import servers_of
 from storage_drivers.redis.sweep import Sweep
 from storage_drivers.redis.url import parse
@@ -45,6 +47,8 @@ class Driver(Storage):
         self.queues = queues
         self.messages = RedisMessageStore(executor)
         self.claims = RedisClaimStore(executor, self.dead_letters)
+        self.credentials = RedisCredentialStore(executor)
+        self.quotas = RedisQuotaStore(executor, queues)
         self._sweep = Sweep(executor, queues, self.dead_letters)
 
     async def open(self) -> None:

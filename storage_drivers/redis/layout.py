@@ -2,11 +2,11 @@
 
 All keys of a queue begin with `<namespace>:{<project>:<queue>}:`, where both names are
 percent-quoted with nothing safe but letters, digits and `_.-~`. No name can therefore forge
-another's key or hash tag, and a queue is one slot of a cluster. The index of a project is
-under `{<project>::}`, the lists of the sweep under `{sweep::<shard>}`, the mark of the layout
-under `{layout::mark}`: a quoted name holds
-no colon, so these are no queue's. A sequence in a hash is seven bytes, most significant first;
-a page is 64 neighbouring sequences, see `scripts/includes/pages.lua`.
+another's key or hash tag, and a queue is one slot of a cluster. What belongs to a project is
+under `{<project>::}`, the lists of the sweep under `{sweep::<shard>}`, what belongs to the
+store under `{ledger::<noun>}`, the mark of the layout under `{layout::mark}`: a quoted name
+holds no colon, so these are no queue's. A sequence in a hash is seven bytes, most significant
+first; a page is 64 neighbouring sequences, see `scripts/includes/pages.lua`.
 
 Of a queue:
 
@@ -23,6 +23,22 @@ Of a queue:
     moved        zset    origin of a dead letter that arrived, by its expiry, ms
     claim:<id>   string  the sequences that a claim took, to find them
     idem:<key>   string  first answer to a write
+
+Of a project:
+
+    names        zset    its queues, by name
+    tokens       hash    queue -> token of its life, and when it was registered
+    credentials  hash    r<id> -> record (credentials.py), and u<id> -> uses left
+    live         zset    <kind>:<id> of credentials that are not revoked, by name
+    expiring     zset    <kind>:<id> of all credentials, by expiry, ms
+    bucket:<b>   string  what a bucket of tokens holds, and since when
+
+Of the store:
+
+    version      string  version of the revocations
+    revoked      zset    ids of revoked credentials, by expiry, ms
+    limits       hash    project -> limits
+    limited      zset    projects that have limits, by name
 """
 
 from __future__ import annotations
@@ -45,6 +61,7 @@ _QUEUE_KEYS = (
     "meta", "seq", "messages", "ready", "order",
     "waiting", "expires", "leased", "moving", "moved",
 )  # fmt: skip
+_PROJECT_KEYS = ("names", "tokens", "credentials", "live", "expiring")
 
 
 def encode(text: str) -> bytes:
@@ -104,6 +121,16 @@ class QueuePlace(Place):
         return self.prefix + b"idem:" + _quoted(key)
 
 
+class ProjectPlace(Place):
+    """Keys of what belongs to a project as a whole."""
+
+    __slots__ = ()
+
+    def bucket(self, name: str) -> bytes:
+        """Return the key of a bucket of tokens."""
+        return self.prefix + b"bucket:" + _quoted(name)
+
+
 class Layout:
     """Names of keys in one namespace."""
 
@@ -114,6 +141,10 @@ class Layout:
         self.project = lru_cache(maxsize=10_000)(self._project)
         #: The key that says which layout the namespace has: see `mark.py`.
         self.mark = Place(f"{namespace}:{{layout::mark}}:", ("version",))
+        self.revocations = Place(
+            f"{namespace}:{{ledger::revocations}}:", ("version", "revoked")
+        )
+        self.quotas = Place(f"{namespace}:{{ledger::quotas}}:", ("limited", "limits"))
         self._sweep = tuple(
             Place(f"{namespace}:{{sweep::{shard}}}:", ("due", "missing"))
             for shard in range(SWEEP_SHARDS)
@@ -122,8 +153,8 @@ class Layout:
     def _queue(self, project: str, queue: str) -> QueuePlace:
         return QueuePlace(self._namespace, f"{_quote(project)}:{_quote(queue)}")
 
-    def _project(self, project: str) -> Place:
-        return Place(f"{self._namespace}:{{{_quote(project)}::}}:", ("names", "tokens"))
+    def _project(self, project: str) -> ProjectPlace:
+        return ProjectPlace(f"{self._namespace}:{{{_quote(project)}::}}:", _PROJECT_KEYS)
 
     def sweep(self, shard: int) -> Place:
         """Return the keys of one share of the list of queues to sweep."""

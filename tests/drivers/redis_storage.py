@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 
 from redis import Redis
 
@@ -53,6 +53,21 @@ async def as_user(
         async with opened(restricted) as driver:
             yield handle.on(storage=driver)
         admin.execute_command("ACL", "DELUSER", user)
+
+
+@contextmanager
+def setting(server: RedisServer, **values: str) -> Iterator[None]:
+    """Change settings of the server within the block."""
+    names = [name.replace("_", "-") for name in values]
+    with server.connect() as connection:
+        before = {name: connection.config_get(name)[name] for name in names}
+        for name, value in zip(names, values.values(), strict=True):
+            connection.config_set(name, value)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                connection.config_set(name, value)
 
 
 def keys(connection: Redis, url: str) -> list[str]:

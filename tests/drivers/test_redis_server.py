@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -20,6 +18,7 @@ from tests.drivers.redis_storage import (
     mark_key,
     opened,
     orders,
+    setting,
 )
 from tests.factories import new_message
 from tests.servers.redis import RedisCluster, RedisServer
@@ -28,20 +27,6 @@ pytestmark = pytest.mark.redis
 
 MESSAGES = 10_000
 DEPTH = 20_000
-
-
-@contextmanager
-def setting(server: RedisServer, **values: str) -> Iterator[None]:
-    names = [name.replace("_", "-") for name in values]
-    with server.connect() as connection:
-        before = {name: connection.config_get(name)[name] for name in names}
-        for name, value in zip(names, values.values(), strict=True):
-            connection.config_set(name, value)
-        try:
-            yield
-        finally:
-            for name, value in before.items():
-                connection.config_set(name, value)
 
 
 async def _open(url: str) -> None:
