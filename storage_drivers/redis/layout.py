@@ -13,7 +13,8 @@ Of a queue:
     meta         hash    metadata, version, created_ms; incarnation (the sequence it began
                          at), token (names this life in the project's index)
     seq          string  last sequence given out; outlives the queue for a day
-    messages     hash    sequence -> record (codec.py), and page -> state of its messages
+    messages     hash    sequence -> record (codec.py), page -> state of its messages, and
+                         `bytes` -> how long all bodies are
     ready        zset    pages with a ready message, by number
     order        zset    pages by number
     waiting      zset    pages with a delayed or leased message, by the first end, ms

@@ -10,7 +10,7 @@ from storage_drivers.redis.layout import SWEEP_SHARDS
 
 #: Counted up with every change that older or newer servers would misread. The first layout
 #: had no mark.
-LAYOUT_VERSION = b"2"
+LAYOUT_VERSION = b"3"
 
 
 async def check_layout(executor: Executor) -> None:

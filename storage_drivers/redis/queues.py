@@ -113,7 +113,7 @@ class RedisQueueStore(QueueStore):
         found: MutableSequence[Queue] = []
         while len(found) < limit:
             asked = limit - len(found)
-            names = await self._names(project, marker, asked)
+            names = await self.names(project, marker, asked)
             queues = await asyncio.gather(*(self.get(project, name) for name in names))
             # A name without a queue is of one that is being created or was deleted.
             found += [queue for queue in queues if queue is not None]
@@ -122,7 +122,8 @@ class RedisQueueStore(QueueStore):
             marker = names[-1]
         return found
 
-    async def _names(self, project: str, marker: str, count: int) -> Sequence[str]:
+    async def names(self, project: str, marker: str, count: int) -> Sequence[str]:
+        """Return up to `count` names in the index after `marker`, also of missing queues."""
         place = self._layout.project(project)
         above = b"(" + encode(marker) if marker else b"-"
         bounds = (above, b"+", b"LIMIT", b"0", b"%d" % count)

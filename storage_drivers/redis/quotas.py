@@ -56,7 +56,7 @@ class RedisQuotaStore(QuotaStore):
     async def usage(self, project: str, *, now_ms: int) -> Usage:
         usage, marker = Usage(0, 0, 0, 0), ""
         while True:
-            names = await self._queues._names(project, marker, _QUEUES_AT_ONCE)
+            names = await self._queues.names(project, marker, _QUEUES_AT_ONCE)
             counts = await asyncio.gather(*(self._count(project, name) for name in names))
             usage = Usage(*map(sum, zip(usage, *counts, strict=True)))
             if len(names) < _QUEUES_AT_ONCE:

@@ -100,8 +100,8 @@ async def test_data_of_another_layout_is_refused(redis_server: RedisServer) -> N
         await QueueHandle(driver, MovableClock()).create()
     await _open(url)
     with redis_server.connect() as connection:
-        connection.set(mark_key(url), "3")
-        with pytest.raises(ConfigurationError, match="layout 3"):
+        connection.set(mark_key(url), "9")
+        with pytest.raises(ConfigurationError, match="layout 9"):
             await _open(url)
         # The first layout had no mark.
         connection.delete(mark_key(url))

@@ -14,6 +14,10 @@ if stored[1] ~= queue_version then
 end
 local last = redis.call('INCRBY', seq, #records)
 local first = last - #records + 1
-append(first, records, now_ms)
+local body_bytes = -BARE_BYTES * #records
+for i = 1, #records do
+  body_bytes = body_bytes + #records[i]
+end
+append(first, records, body_bytes, now_ms)
 remember(stored[2], fingerprint, {first, last}, now_ms, window_ms)
 return first

@@ -11,6 +11,7 @@ if not is_promoted or not is_dropped then
   return AGAIN
 end
 local total = redis.call('HLEN', messages) - redis.call('ZCARD', order)
+  - redis.call('HEXISTS', messages, 'bytes')
 local answer = {tonumber(redis.call('GET', leased) or 0), total}
 if total == 0 then
   return answer

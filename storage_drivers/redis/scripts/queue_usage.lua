@@ -1,4 +1,4 @@
--- Counts what is in a queue, removed or not. O(1).
+-- Counts what has not been removed from a queue. O(1).
 -- keys: meta messages order leased
 -- args:
 -- returns: queues (0 or 1), messages, bytes of bodies, messages under a lease

@@ -2,14 +2,20 @@
 -- keys: messages ready order waiting expires
 -- PERF: by itself, without what other scripts need of pages: to post is what is done most.
 
--- `first` is above all sequences so far; the records get it and the next ones.
-local function append(first, records, now_ms)
+-- What a record takes besides the body and the origin of a dead letter, when no claim is on it.
+local BARE_BYTES = 52
+
+-- `first` is above all sequences so far; the records get it and the next ones. `body_bytes` is
+-- what there is more of bodies then.
+local function append(first, records, body_bytes, now_ms)
   local written, count, at, size = {}, #records, 1, 0
   while at <= count do
     local slot = (first + at - 1) % PAGE
     local number = (first + at - 1 - slot) / PAGE
     local name = struct.pack('>I6', number)
-    local stored = redis.call('HGET', messages, name)
+    -- PERF: what is counted is read and written along with the page.
+    local found = redis.call('HMGET', messages, name, 'bytes')
+    local stored, counted = found[1], found[2]
     local letters, stored_ms = '', nil
     if stored then
       stored_ms, letters = struct.unpack('>I6', stored), string.sub(stored, 7)
@@ -34,6 +40,9 @@ local function append(first, records, now_ms)
     letters = letters .. string.rep(GONE, slot - #letters) .. added
     written[size + 1], written[size + 2] = name, struct.pack('>I6', earliest_ms) .. letters
     size = size + 2
+    if at > count then
+      written[size + 1], written[size + 2] = 'bytes', (counted or 0) + body_bytes
+    end
     if not was_ready and string.find(added, READY, 1, true) then
       redis.call('ZADD', ready, number, name)
     end

@@ -1,7 +1,7 @@
 -- Reads pages, changes the states of messages in them and stores what changed.
 -- keys: messages ready order waiting expires leased
 
-local pages, touched, written, leased_more = {}, {}, {}, 0
+local pages, touched, written, leased_more, gone_bytes = {}, {}, {}, 0, 0
 
 local function page_named(name)
   local page = pages[name]
@@ -110,6 +110,10 @@ local function save()
     redis.call('INCRBY', leased, leased_more)
     leased_more = 0
   end
+  if gone_bytes ~= 0 then
+    redis.call('HINCRBY', messages, 'bytes', -gone_bytes)
+    gone_bytes = 0
+  end
 end
 
 -- Removes messages whose page is known. The caller saves.
@@ -117,6 +121,7 @@ local function remove(gone)
   local members = {}
   for i = 1, #gone do
     members[i] = gone[i].member
+    gone_bytes = gone_bytes + body_bytes_of(gone[i])
   end
   set_states(gone, GONE)
   call_with('HDEL', messages, members)

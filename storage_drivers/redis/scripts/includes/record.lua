@@ -21,6 +21,12 @@ local function message_of(member, record)
   }
 end
 
+-- The length of the body. The length of the origin stands 25 bytes into the tail.
+local function body_bytes_of(m)
+  local at = HEADER_BYTES + (m.claim_bytes > 0 and m.claim_bytes + 8 or 0) + 26
+  return #m.record - at - 1 - struct.unpack('>I2', m.record, at)
+end
+
 -- The id of the claim that the message is leased by; empty when none is.
 local function holder_of(m, now_ms)
   if m.claim_bytes == 0 or m.expires_ms <= now_ms
