@@ -11,7 +11,13 @@ from typing import Any, NamedTuple
 
 from pymongo import ASCENDING, IndexModel
 
-from storage_drivers.mongodb.layout import ANSWER_INDEXES, MESSAGE_INDEXES, QUEUE_INDEXES
+from storage_drivers.mongodb.layout import (
+    ANSWER_INDEXES,
+    CREDENTIAL_INDEXES,
+    MESSAGE_INDEXES,
+    QUEUE_INDEXES,
+    TOKEN_BUCKET_INDEXES,
+)
 from tests.drivers.mongodb_recorder import Command
 
 Document = Mapping[str, Any]
@@ -21,6 +27,9 @@ DECLARED: Indexes = {
     "queues": QUEUE_INDEXES,
     "messages": MESSAGE_INDEXES,
     "answers": ANSWER_INDEXES,
+    "credentials": CREDENTIAL_INDEXES,
+    "quotas": (),
+    "token_buckets": TOKEN_BUCKET_INDEXES,
 }
 _PRIMARY = IndexModel([("_id", ASCENDING)], name="_id_")
 
@@ -56,12 +65,14 @@ def queries(command: Command) -> Iterator[Query]:
     elif name in ("update", "delete"):
         yield from (Query(collection, one["q"], {}) for one in command[f"{name}s"])
     elif name == "aggregate":
-        yield from _stages(collection, command["pipeline"])
+        yield from _stages(collection, command["pipeline"], command.get("hint"))
 
 
-def _stages(collection: str, pipeline: Sequence[Document]) -> Iterator[Query]:
+def _stages(
+    collection: str, pipeline: Sequence[Document], hint: str | None = None
+) -> Iterator[Query]:
     sort = pipeline[1].get("$sort", {}) if len(pipeline) > 1 else {}
-    yield Query(collection, pipeline[0]["$match"], sort)
+    yield Query(collection, pipeline[0]["$match"], sort, hint)
     for stage in pipeline:
         if union := stage.get("$unionWith"):
             yield from _stages(union["coll"], union["pipeline"])

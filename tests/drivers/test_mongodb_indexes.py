@@ -16,8 +16,10 @@ from pymongo import IndexModel
 from storage_drivers.mongodb import Driver
 from storage_drivers.mongodb.layout import (
     ANSWER_INDEXES,
+    CREDENTIAL_INDEXES,
     MESSAGE_INDEXES,
     QUEUE_INDEXES,
+    TOKEN_BUCKET_INDEXES,
     escape,
     queue_id,
     unescape,
@@ -58,6 +60,8 @@ async def driver(mongodb_server: MongoServer) -> AsyncIterator[Driver]:
         ("queues", QUEUE_INDEXES),
         ("messages", MESSAGE_INDEXES),
         ("answers", ANSWER_INDEXES),
+        ("credentials", CREDENTIAL_INDEXES),
+        ("token_buckets", TOKEN_BUCKET_INDEXES),
     ],
 )
 async def test_opening_makes_the_indexes(

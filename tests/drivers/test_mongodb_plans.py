@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 from pymongo import IndexModel
 
+from queues.model import CredentialKind, Rate
 from tests.conformance.handle import QueueHandle
+from tests.conformance.project import ProjectHandle
 from tests.drivers.mongodb_plans import (
     DECLARED,
     Query,
@@ -39,6 +41,8 @@ async def commands(mongodb_url: str) -> AsyncIterator[list[Command]]:
         await use_messages(queue)
         await use_claims(queue)
         await come_too_late(queue)
+        await use_credentials(ProjectHandle(queue.storage, queue.clock))
+        await use_quotas(ProjectHandle(queue.storage, queue.clock))
         await leave_much_to_sweep(queue)
     yield commands
     with connect(mongodb_url) as connection:
@@ -87,6 +91,28 @@ async def come_too_late(queue: QueueHandle) -> None:
     for _ in range(3):
         await queue.claim(5, lease_s=60, dead_letter=dead_letters())
         queue.clock.advance(s=61)
+
+
+async def use_credentials(alpha: ProjectHandle) -> None:
+    for uses_left in (1, None):
+        await alpha.add(f"id-{uses_left}", uses_left=uses_left)
+        await alpha.get(f"id-{uses_left}")
+        await alpha.spend(f"id-{uses_left}")
+    await alpha.page(CredentialKind.TOKEN, marker="id-0")
+    await alpha.revoke("id-1")
+    await alpha.all_revocations()
+
+
+async def use_quotas(alpha: ProjectHandle) -> None:
+    quotas = alpha.storage.quotas
+    await quotas.put("alpha", b"{}")
+    await quotas.get("alpha")
+    for marker in (None, "", "a"):
+        await quotas.list(marker=marker, limit=10)
+    await quotas.delete("alpha")
+    await alpha.usage()
+    for _ in range(2):
+        await alpha.take(3, Rate(1, 10))
 
 
 async def leave_much_to_sweep(queue: QueueHandle) -> None:
