@@ -209,6 +209,26 @@ async def test_garbage_is_503_and_keystone_is_asked_again_later(
     assert (await strategy.identify(request("t"))).project == "p1"
 
 
+async def test_an_outage_is_logged_once_and_its_end_too(
+    strategy: KeystoneStrategy,
+    keystone: FalseKeystone,
+    clock: MovableClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    usual = keystone.login
+    keystone.login = answer(500, b"")
+    for _ in range(5):
+        assert await _outcome(strategy) is falcon.HTTPServiceUnavailable
+        clock.advance(ms=AWAY_MS)
+    assert keystone.asked["login"] == 5
+    keystone.login = usual
+    await strategy.identify(request("t"))
+    assert caplog.messages == [
+        "Keystone is away: it answered 500 to our login",
+        "Keystone answers again",
+    ]
+
+
 async def test_a_token_on_which_keystone_stumbles_locks_nobody_else_out(
     strategy: KeystoneStrategy, keystone: FalseKeystone
 ) -> None:
