@@ -73,6 +73,8 @@ class RequestContext:
         if queue is not None:
             headers.check_queue(queue)
         self._check_policy(req, resource, identity, queue)
+        if not self._quotas.is_free(identity.project):
+            await self._quotas.admit_request(identity.project)
 
     def _check_policy(
         self, req: falcon.asgi.Request, resource: Any, identity: Identity, queue: str | None

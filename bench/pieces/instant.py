@@ -23,12 +23,17 @@ def instant_storage() -> Storage:
             queues=SimpleNamespace(get=_queue),
             messages=SimpleNamespace(post=_post, list=_list, get=_get, delete=_delete),
             claims=SimpleNamespace(claim=_claim),
+            quotas=SimpleNamespace(get=_no_limits),
         ),
     )
 
 
 async def _queue(project: str, queue: str) -> Queue:
     return Queue(queue, b"{}", 1, 0)
+
+
+async def _no_limits(project: str) -> None:
+    return None
 
 
 async def _post(project: str, queue: str, messages: list[Any], **_: Any) -> range:

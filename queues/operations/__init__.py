@@ -40,11 +40,16 @@ class Operations:
         self._storage = storage
         self.authorization = authorization or Authorization({})
         self.quotas = Quotas(storage, limits, clock, project_limits)
-        self.queues = QueueOperations(storage, limits, clock, policies)
+        self.queues = QueueOperations(storage, limits, clock, policies, self.quotas)
         self.messages = MessageOperations(
-            storage, limits, clock, policies, delete_with_claim_id=delete_with_claim_id
+            storage,
+            limits,
+            clock,
+            policies,
+            self.quotas,
+            delete_with_claim_id=delete_with_claim_id,
         )
-        self.claims = ClaimOperations(storage, limits, clock, policies)
+        self.claims = ClaimOperations(storage, limits, clock, policies, self.quotas)
         self.credentials = CredentialRegister(storage, limits, clock)
         self.shares = ShareOperations(
             storage,

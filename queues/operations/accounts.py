@@ -12,7 +12,10 @@ from queues.operations.rates import Bucket
 from queues.project_limits import ProjectLimits
 from queues.storage import Storage
 
-#: So often an active project is looked at anew.
+#: So often the limits of an active project are read anew.
+REREAD_MS = 5000
+
+#: So often what an active project stores is counted anew.
 REFRESH_MS = 1000
 
 #: A project at its quota is counted no more often than this.
@@ -42,6 +45,7 @@ class Account:
         self._counting: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
         self.limits = defaults
+        self.is_free = False
         self.requests = Bucket(storage, clock, project, "requests")
         self.messages = Bucket(storage, clock, project, "messages")
 
@@ -54,10 +58,11 @@ class Account:
         stored = await self._storage.quotas.get(self._project)
         overrides = project_limits.decode(stored) if stored else {}
         self.limits = self._defaults._replace(**overrides)
+        self.is_free = not any(self.limits)
 
     def refresh(self) -> None:
         """Read the limits again in the background when they are old."""
-        if self._reading is None and self._clock.now_ms() - self._read_ms >= REFRESH_MS:
+        if self._reading is None and self._clock.now_ms() - self._read_ms >= REREAD_MS:
             self._reading = asyncio.create_task(self._read_quietly())
 
     async def admit(self, more: Usage) -> None:

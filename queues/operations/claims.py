@@ -12,6 +12,7 @@ from queues.metadata import QueuePolicy
 from queues.model import Claim, DeadLetterPolicy
 from queues.operations.idempotency import remembered
 from queues.operations.policies import Policies
+from queues.operations.quotas import Quotas
 from queues.storage import Storage
 
 
@@ -27,13 +28,14 @@ class ClaimOperations:
     """Create, get, renew and release claims."""
 
     def __init__(
-        self, storage: Storage, limits: Limits, clock: Clock, policies: Policies
+        self, storage: Storage, limits: Limits, clock: Clock, policies: Policies, quotas: Quotas
     ) -> None:
         """Work on `storage` under `limits`, with the time of `clock`."""
         self._storage = storage
         self._limits = limits
         self._clock = clock
         self._policies = policies
+        self._quotas = quotas
 
     async def create(
         self,
@@ -50,11 +52,13 @@ class ClaimOperations:
         A message that was claimed as often as its queue allows becomes a dead letter. A
         repeat with the same key claims nothing more and returns what the claim still holds.
 
-        Raises: InvalidRequest, IdempotencyKeyReused.
+        Raises: InvalidRequest, QuotaExceeded, IdempotencyKeyReused.
         """
         check_count("limit", limit, self._limits.max_messages_per_claim_or_pop)
         ttl_s, grace_s = self._lease(ttl_s, grace_s)
         key = remembered(idempotency_key, ("claim", ttl_s, grace_s, limit), self._limits)
+        if not self._quotas.is_free(project):
+            await self._quotas.admit_claim(project, limit)
         claim_id, now_ms = ids.new_claim_id(), self._clock.now_ms()
 
         async def step(policy: QueuePolicy) -> Claim | None:

@@ -21,6 +21,7 @@ from queues.metadata import QueuePolicy
 from queues.model import Media, Message, NewMessage, Refusal
 from queues.operations.idempotency import remembered
 from queues.operations.policies import Policies
+from queues.operations.quotas import Quotas
 from queues.storage import Storage
 
 
@@ -64,6 +65,7 @@ class MessageOperations:
         limits: Limits,
         clock: Clock,
         policies: Policies,
+        quotas: Quotas,
         *,
         delete_with_claim_id: bool,
     ) -> None:
@@ -72,6 +74,7 @@ class MessageOperations:
         self._limits = limits
         self._clock = clock
         self._policies = policies
+        self._quotas = quotas
         self._delete_with_claim_id = delete_with_claim_id
 
     async def post(
@@ -89,9 +92,13 @@ class MessageOperations:
         `document_bytes` is the size of the whole request, which the queue may cap. A repeat
         with the same key returns the first ids and stores nothing.
 
-        Raises: InvalidRequest (nothing is stored or created then), IdempotencyKeyReused.
+        Raises: InvalidRequest, QuotaExceeded, RateExceeded (nothing is stored or created
+        then), IdempotencyKeyReused.
         """
         key = remembered(idempotency_key, drafts, self._limits)
+        if not self._quotas.is_free(project):
+            body_bytes = sum(len(draft.body) for draft in drafts)
+            await self._quotas.admit_messages(project, len(drafts), body_bytes)
 
         async def step(policy: QueuePolicy) -> Sequence[int]:
             messages = self._prepare(drafts, policy, client_id, document_bytes)
@@ -149,8 +156,11 @@ class MessageOperations:
     async def _create(self, project: str, queue: str) -> int:
         """Create the queue with empty metadata, as its first post does; return its version.
 
-        Raises: QueueChanged when somebody else was faster, maybe with other metadata.
+        Raises: QueueChanged when somebody else was faster, maybe with other metadata;
+        QuotaExceeded.
         """
+        if not self._quotas.is_free(project):
+            await self._quotas.admit_queue(project)
         stored, created = await self._storage.queues.create(
             project,
             queue,

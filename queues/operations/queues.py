@@ -12,6 +12,7 @@ from queues.identity import Grant
 from queues.limits import Limits, check_count
 from queues.model import Queue, Stats
 from queues.operations.policies import Policies
+from queues.operations.quotas import Quotas
 from queues.patch import Change
 from queues.storage import Storage
 
@@ -58,13 +59,19 @@ class QueueOperations:
     """Create, describe, change, list, count, purge and delete queues."""
 
     def __init__(
-        self, storage: Storage, limits: Limits, clock: Clock, policies: Policies
+        self,
+        storage: Storage,
+        limits: Limits,
+        clock: Clock,
+        policies: Policies,
+        quotas: Quotas,
     ) -> None:
         """Work on `storage` under `limits`, with the time of `clock`."""
         self._storage = storage
         self._limits = limits
         self._clock = clock
         self._policies = policies
+        self._quotas = quotas
 
     async def create(
         self,
@@ -78,10 +85,13 @@ class QueueOperations:
 
         An existing queue keeps its metadata, but `document` is checked all the same.
 
-        Raises: InvalidRequest; Forbidden for dead letters to a queue beyond `grant`.
+        Raises: InvalidRequest; QuotaExceeded; Forbidden for dead letters to a queue beyond
+        `grant`.
         """
         self._check(queue, document)
         _check_dead_letters(document, {}, grant)
+        if not self._quotas.is_free(project) and not await self.exists(project, queue):
+            await self._quotas.admit_queue(project)
         stored, created = await self._storage.queues.create(
             project,
             queue,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
+from queues.ledgers import CredentialStore, QuotaStore
 from queues.model import Health
 from queues.storage import ClaimStore, MessageStore, QueueStore, Storage
 
@@ -46,6 +47,14 @@ class FaultyStorage(Storage):
     @property
     def claims(self) -> ClaimStore:  # type: ignore[override]
         return cast(ClaimStore, _View(self, "claims"))
+
+    @property
+    def credentials(self) -> CredentialStore:  # type: ignore[override]
+        return cast(CredentialStore, _View(self, "credentials"))
+
+    @property
+    def quotas(self) -> QuotaStore:  # type: ignore[override]
+        return cast(QuotaStore, _View(self, "quotas"))
 
     async def open(self) -> None:
         await self._real.open()
