@@ -33,7 +33,7 @@ STORES = [
 ]
 
 #: Drivers that do not keep credentials and quotas yet.
-WITHOUT_LEDGERS = {"redis", "redis-cluster", "mongodb"}
+WITHOUT_LEDGERS = {"mongodb"}
 
 
 #: What encryption passes on as it is, or cannot make slower with depth.
