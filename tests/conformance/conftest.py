@@ -32,10 +32,6 @@ STORES = [
     pytest.param("mongodb", id="mongodb", marks=pytest.mark.mongodb),
 ]
 
-#: Drivers that do not keep credentials and quotas yet.
-WITHOUT_LEDGERS = {"mongodb"}
-
-
 #: What encryption passes on as it is, or cannot make slower with depth.
 _BENEATH_ENCRYPTION = {
     "test_credentials.py",
@@ -99,10 +95,8 @@ async def orders(storage: Storage, clock: MovableClock) -> QueueHandle:
 
 
 @pytest.fixture
-async def alpha(storage: Storage, backend: Backend, clock: MovableClock) -> ProjectHandle:
+async def alpha(storage: Storage, clock: MovableClock) -> ProjectHandle:
     """The project `alpha`, empty."""
-    if backend.name in WITHOUT_LEDGERS and not hasattr(storage, "credentials"):
-        pytest.skip("the driver does not keep credentials and quotas yet")
     alpha = ProjectHandle(storage, clock)
     if not storage.capabilities.encrypts:
         return alpha
