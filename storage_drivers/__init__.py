@@ -37,9 +37,7 @@ def open_storage(url: str, *, timeout_ms: int) -> Storage:
         # SECURITY: nothing of the URL is shown, any part of a mistyped one may be a password.
         known = ", ".join(f"{name}://" for name in _DRIVERS)
         raise ConfigurationError(f"the storage URL must begin with one of {known}")
-    module, extra = _DRIVERS[scheme]
-    driver = _load(module, f"storage {scheme}://", extra)
-    storage: Storage = driver.Driver(url, timeout_ms=timeout_ms)
+    storage: Storage = _load(scheme).Driver(url, timeout_ms=timeout_ms)
     return storage
 
 
@@ -47,21 +45,21 @@ def seal_storage(inner: Storage, keys: Mapping[str, bytes]) -> Storage:
     """Return a storage that keeps messages in `inner` and encrypts those that ask for it.
 
     `keys` are the master keys by id, the current one first; without any, it is `inner`.
-
-    Raises: ConfigurationError when the library for that is not installed.
     """
     if not keys:
         return inner
-    sealed = _load("storage_drivers.sealed", "encryption", "encryption")
+    # NOTE: imported when it is needed, as most servers can do without its memory.
+    sealed = import_module("storage_drivers.sealed")
     storage: Storage = sealed.SealedStorage(inner, keys)
     return storage
 
 
-def _load(module: str, what: str, extra: str | None) -> ModuleType:
+def _load(scheme: str) -> ModuleType:
+    module, extra = _DRIVERS[scheme]
     try:
         return import_module(module)
     except ModuleNotFoundError as ex:
         raise ConfigurationError(
-            f"{what} needs a package that is not installed ({ex.name}): "
+            f"storage {scheme}:// needs a package that is not installed ({ex.name}): "
             f"install nusku with its extra '{extra}'"
         ) from ex

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import secrets
-import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from queues.errors import ConfigurationError, IdempotencyKeyReused, StorageUnavailable
+from queues.errors import IdempotencyKeyReused, StorageUnavailable
 from queues.model import Claim, Media, NewMessage
 from storage_drivers import open_storage, seal_storage
 from storage_drivers.sealed import SealedStorage
@@ -203,17 +202,6 @@ async def test_without_keys_nothing_stands_in_front_of_the_driver(tmp_path: Path
     assert seal_storage(driver, {}) is driver
     assert not driver.capabilities.encrypts
     assert seal_storage(driver, OLD).capabilities.encrypts
-
-
-def test_a_missing_package_is_named_with_the_extra(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in [name for name in sys.modules if name.startswith("storage_drivers.sealed")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "cryptography.exceptions", None)
-    driver = open_storage(f"sqlite:///{tmp_path / 'nusku.db'}", timeout_ms=1000)
-    with pytest.raises(ConfigurationError, match="extra 'encryption'"):
-        seal_storage(driver, OLD)
 
 
 async def test_credentials_and_quotas_are_those_of_the_store(bare: QueueHandle) -> None:
