@@ -138,7 +138,10 @@ class KeystoneService:
     def _read(self, answer: Answer) -> ShownToken | None:
         if answer.status == 404:
             return None
-        if answer.status in (401, 403):
+        if answer.status == 401:
+            # NOTE: Keystone revokes by the second: also what it gave out just after revoking.
+            raise NoAnswer("it revoked the token that it gave us")
+        if answer.status == 403:
             raise _Refused(
                 f"Keystone does not let user {self._login.user!r} validate tokens "
                 f"({answer.status}): give it the role 'service' in project "
