@@ -44,6 +44,13 @@ class MessageQuery(NamedTuple):
     include_delayed: bool
 
 
+class Posted(NamedTuple):
+    """What a post did: the ids in the order of the drafts, and whether it made the queue."""
+
+    message_ids: Sequence[str]
+    made_queue: bool
+
+
 class Snapshot(NamedTuple):
     """Messages as they stood at `now_ms`, with what is needed to show their ids and ages.
 
@@ -86,8 +93,8 @@ class MessageOperations:
         client_id: str,
         document_bytes: int,
         idempotency_key: str | None,
-    ) -> Sequence[str]:
-        """Store messages and return their ids in order; an absent queue is created.
+    ) -> Posted:
+        """Store messages; an absent queue is created.
 
         `document_bytes` is the size of the whole request, which the queue may cap. A repeat
         with the same key returns the first ids and stores nothing.
@@ -100,19 +107,26 @@ class MessageOperations:
             body_bytes = sum(len(draft.body) for draft in drafts)
             await self._quotas.admit_messages(project, len(drafts), body_bytes)
 
+        made_queue = False
+
         async def step(policy: QueuePolicy) -> Sequence[int]:
+            nonlocal made_queue
             messages = self._prepare(drafts, policy, client_id, document_bytes)
+            version = policy.version
+            if version is None:
+                version = await self._create(project, queue)
+                made_queue = True
             return await self._storage.messages.post(
                 project,
                 queue,
                 messages,
-                queue_version=policy.version or await self._create(project, queue),
+                queue_version=version,
                 idempotency=key,
                 now_ms=self._clock.now_ms(),
             )
 
         seqs = await self._policies.apply(project, queue, step)
-        return ids.message_ids(seqs, ids.queue_tag(project, queue))
+        return Posted(ids.message_ids(seqs, ids.queue_tag(project, queue)), made_queue)
 
     def _prepare(
         self, drafts: Sequence[Draft], policy: QueuePolicy, client_id: str, document_bytes: int

@@ -29,7 +29,7 @@ async def post(
         document_bytes=size_bytes,
         idempotency_key=key,
     )
-    return list(posted)
+    return list(posted.message_ids)
 
 
 async def everything(operations: Operations) -> Snapshot:

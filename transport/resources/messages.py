@@ -8,7 +8,7 @@ import falcon
 import falcon.asgi
 
 from queues.operations.messages import MessageOperations
-from transport import headers
+from transport import audit, headers
 from transport.requests import RequestReader
 from transport.responses import ResponseWriter
 
@@ -40,7 +40,7 @@ class MessageCollection(_MessageResource):
         caller = req.context.caller
         key = headers.idempotency_key(req)
         posted = await self._requests.messages(req)
-        message_ids = await self._messages.post(
+        done = await self._messages.post(
             caller.project,
             queue,
             posted.drafts,
@@ -48,7 +48,9 @@ class MessageCollection(_MessageResource):
             document_bytes=posted.document_bytes,
             idempotency_key=key,
         )
-        self._responses.posted(req, resp, queue, message_ids)
+        if done.made_queue:
+            audit.changed(req, "queue.created", queue)
+        self._responses.posted(req, resp, queue, done.message_ids)
 
     async def on_get(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str

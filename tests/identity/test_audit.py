@@ -1,0 +1,130 @@
+"""The audit log: which lines there are, and what is in them and not."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from tests.identity.issuer import SigningKey
+from tests.transport.service import Service
+from transport.logs import LineFormatter, configure
+
+POSTED = {"messages": [{"body": 1}]}
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    """What the audit log writes, formatted as a server does."""
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(LineFormatter())
+    log = logging.getLogger("nusku.audit")
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    yield written
+    log.removeHandler(handler)
+    log.setLevel(level)
+
+
+def _events(lines: io.StringIO) -> list[str]:
+    return [line.split(' msg="')[1].split('"')[0] for line in lines.getvalue().splitlines()]
+
+
+async def test_each_change_has_a_line(service: Service, lines: io.StringIO) -> None:
+    admin = {"X-Roles": "admin"}
+    patch = {"Content-Type": "application/openstack-messaging-v2.0-json-patch"}
+    add = [{"op": "add", "path": "/metadata/a", "value": 1}]
+    await service.put("/v2/queues/a")
+    await service.put("/v2/queues/a")
+    await service.call("PATCH", "/v2/queues/a", add, headers=patch)
+    await service.post("/v2/queues/b/messages", POSTED)
+    await service.post("/v2/queues/b/messages", POSTED)
+    await service.post("/v2/queues/a/purge")
+    await service.delete("/v2/queues/a")
+    await service.post("/v2/queues/b/share", {})
+    share = (await service.post("/v2/shares", {"queue": "b"})).json["id"]
+    await service.delete(f"/v2/shares/{share}")
+    token = (await service.post("/v2/tokens", {"operations": ["post"]})).json["id"]
+    await service.delete(f"/v2/tokens/{token}")
+    await service.put("/v2/quotas?project=p2", {"queues": 1}, headers=admin)
+    await service.delete("/v2/quotas?project=p2", headers=admin)
+    assert _events(lines) == [
+        "queue.created",
+        "queue.updated",
+        "queue.created",
+        "queue.purged",
+        "queue.deleted",
+        "share.created",
+        "share.created",
+        "share.revoked",
+        "token.created",
+        "token.revoked",
+        "quota.changed",
+        "quota.deleted",
+    ]
+
+
+async def test_a_line_says_who_and_what(service: Service, lines: io.StringIO) -> None:
+    answer = await service.put("/v2/queues/a", headers={"X-User-Id": "ann"})
+    (line,) = lines.getvalue().splitlines()
+    for field in ('subject="a"', 'project="p1"', 'user="ann"', 'client_id="'):
+        assert field in line
+    assert f'request_id="{answer.headers["x-openstack-request-id"]}"' in line
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        ({"X-Auth-Token": "rubbish"}, 401, "401"),
+        ({"X-Project-ID": "p2"}, 403, "403"),
+        ({"URL-Signature": "0" * 64}, 404, "signature_refused"),
+    ],
+)
+async def test_each_refusal_has_a_line(
+    guarded: Service,
+    issuer_key: SigningKey,
+    clock: object,
+    lines: io.StringIO,
+    headers: dict[str, str],
+    status: int,
+    code: str,
+) -> None:
+    valid = {"X-Auth-Token": issuer_key.token(clock)}  # type: ignore[arg-type]
+    answer = await guarded.get("/v2/queues?marker=hush", headers={**valid, **headers})
+    assert answer.status == status
+    (line,) = lines.getvalue().splitlines()
+    assert 'msg="refused"' in line
+    assert f'code="{code}"' in line
+    assert 'path="/v2/queues"' in line
+    assert "hush" not in line
+
+
+async def test_a_refusal_by_policy_names_rule_and_caller(
+    service: Service, lines: io.StringIO
+) -> None:
+    assert (await service.get("/v2/quotas")).status == 403
+    (line,) = lines.getvalue().splitlines()
+    assert "quotas:get" in line
+    assert 'project="p1"' in line
+
+
+async def test_nobody_forges_a_line(service: Service, lines: io.StringIO) -> None:
+    await service.put("/v2/queues/a", headers={"X-User-Id": 'x" project="p9'})
+    (line,) = lines.getvalue().splitlines()
+    assert 'user="x\\" project=\\"p9"' in line
+
+
+def test_audit_lines_are_written_whatever_the_log_level() -> None:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        configure("error")
+        assert logging.getLogger("nusku.audit").isEnabledFor(logging.INFO)
+        assert not logging.getLogger("nusku.http").isEnabledFor(logging.INFO)
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
