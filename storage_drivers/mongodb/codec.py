@@ -12,7 +12,7 @@ from queues.model import (
     NewMessage,
     Queue,
 )
-from storage_drivers.mongodb.layout import Document, escape, message_id, scoped_id, unescape
+from storage_drivers.mongodb.layout import Document, escape, message_id, unescape
 
 
 def queue(doc: Document) -> Queue:
@@ -73,10 +73,9 @@ def _dead_letter(origin: Document | None) -> DeadLetter | None:
     )
 
 
-def credential_document(project: str, added: Credential) -> Document:
-    """Return the document of a live credential."""
+def credential_fields(project: str, added: Credential) -> Document:
+    """Return the fields of a live credential, without its `_id`."""
     return {
-        "_id": scoped_id(project, added.id),
         "project": escape(project),
         "id": escape(added.id),
         "kind": added.kind.value,

@@ -35,10 +35,13 @@ class MongoCredentials(CredentialStore):
     @bounded
     async def add(self, project: str, credential: Credential, *, now_ms: int) -> None:
         """See CredentialStore."""
-        doc = codec.credential_document(project, credential)
-        expired = {"_id": doc["_id"], "expires": {"$lte": now_ms}}
+        expired = {"_id": scoped_id(project, credential.id), "expires": {"$lte": now_ms}}
+        changes = {
+            "$set": codec.credential_fields(project, credential),
+            "$unset": {"named": ""},
+        }
         try:
-            await self.db.credentials.replace_one(expired, doc, upsert=True)
+            await self.db.credentials.update_one(expired, changes, upsert=True)
         except DuplicateKeyError:
             # NOTE: it was added before and has not expired, which is as well.
             return
@@ -112,9 +115,7 @@ class MongoCredentials(CredentialStore):
         version = doc["version"] if doc else 0
         if version == known:
             return None
-        named = latest.find(
-            {"named": True, "expires": {"$gt": now_ms}}, {"_id": 0, "id": 1}
-        ).hint("named")
+        named = latest.find({"named": True, "expires": {"$gt": now_ms}}, {"_id": 0, "id": 1})
         return Revocations(version, frozenset([unescape(doc["id"]) async for doc in named]))
 
 

@@ -92,6 +92,21 @@ async def test_adding_an_id_again_ends_no_revocation(alpha: ProjectHandle) -> No
     assert await alpha.all_revocations() == before
 
 
+@pytest.mark.parametrize("revoked", [False, True])
+async def test_an_id_that_has_expired_can_be_added_anew(
+    alpha: ProjectHandle, revoked: bool
+) -> None:
+    await alpha.add(ttl_s=60, uses_left=2)
+    assert await alpha.spend()
+    assert not revoked or await alpha.revoke()
+    alpha.clock.advance(s=60)
+    added = await alpha.add(kind=SHARE, document=b"other", uses_left=5)
+    assert await alpha.get() == added
+    assert await alpha.page(SHARE) == [added]
+    assert await alpha.listed(TOKEN) == []
+    assert await alpha.revoked() == frozenset()
+
+
 async def test_of_concurrent_adds_of_an_id_one_counts(twins: list[ProjectHandle]) -> None:
     made = [twins[0].made(document=b"%d" % number, uses_left=3) for number in range(12)]
     await asyncio.gather(*(twins[n % 2].add_credential(m) for n, m in enumerate(made)))

@@ -17,7 +17,7 @@ from tests.conformance.handle import QueueHandle
 from tests.conformance.project import ProjectHandle
 from tests.drivers.mongodb_recorder import recorded, short
 from tests.drivers.mongodb_storage import Line, fresh_url, opened, through_a_line
-from tests.factories import new_messages
+from tests.factories import idempotency, new_messages
 from tests.servers.mongodb import MongoServer, connect
 
 pytestmark = pytest.mark.mongodb
@@ -238,6 +238,31 @@ def fields_of(expression: object) -> set[str]:
     """Return the fields that a part of `$group` reads."""
     named = expression["$sum"] if isinstance(expression, dict) else expression
     return {named[1:]} if isinstance(named, str) else set()
+
+
+async def test_messages_count_from_the_moment_they_are_decided_to_be_stored(
+    store: Store,
+) -> None:
+    queue = await store.alpha.queue("orders")
+    async with store.another() as (slow, line):
+        line.hold("update answers")
+        post = queue.on(storage=slow.storage).post
+        posting = asyncio.create_task(post(*new_messages(2), idempotency=idempotency()))
+        await line.reached.wait()
+        assert await store.alpha.usage() == Usage(1, 0, 0, 0)
+        line.released.set()
+        await posting
+    assert await store.alpha.usage() == Usage(1, 2, 2, 0)
+
+
+async def test_a_lease_that_has_ended_is_not_counted_swept_or_not(store: Store) -> None:
+    queue = await store.alpha.queue("orders")
+    await queue.post(*new_messages(3))
+    await queue.claim_some(2, lease_s=60)
+    store.alpha.clock.advance(ms=59_999)
+    assert await store.alpha.usage() == Usage(1, 3, 3, 2)
+    store.alpha.clock.advance(ms=1)
+    assert await store.alpha.usage() == Usage(1, 3, 3, 0)
 
 
 async def test_more_queues_than_fit_in_a_command_are_counted(
