@@ -20,6 +20,7 @@ class Answer(IntEnum):
     CLAIM_LOST = -3
     AGAIN = -4
     QUEUE_MISSING = -5
+    MESSAGE_SEALED = -6
 
 
 class RefusalCode(IntEnum):

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from redis.exceptions import RedisError
 
-from queues.errors import ClaimLost, IdempotencyKeyReused, QueueChanged
+from queues.errors import ClaimLost, IdempotencyKeyReused, MessageSealed, QueueChanged
 from queues.model import Idempotency
 from storage_drivers.redis.errors import Answer, in_time, unavailable
 from storage_drivers.redis.layout import Layout, Place, QueuePlace
@@ -19,6 +19,7 @@ _ERRORS = {
     Answer.QUEUE_CHANGED: QueueChanged,
     Answer.KEY_REUSED: IdempotencyKeyReused,
     Answer.CLAIM_LOST: ClaimLost,
+    Answer.MESSAGE_SEALED: MessageSealed,
 }
 _NO_KEYS: Mapping[str, bytes] = MappingProxyType({})
 _NOT_IDEMPOTENT = Idempotency(key="", fingerprint="", window_ms=0)
@@ -43,8 +44,8 @@ class Executor:
     ) -> Reply:
         """Run a script, as often as it says AGAIN, and return its answer.
 
-        Raises: StorageUnavailable; QueueChanged, IdempotencyKeyReused and ClaimLost when
-        the script answers so.
+        Raises: StorageUnavailable; QueueChanged, IdempotencyKeyReused, ClaimLost and
+        MessageSealed when the script answers so.
         """
         packed = script.run(place, keys, args, rest)
         try:

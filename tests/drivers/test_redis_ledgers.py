@@ -60,6 +60,23 @@ async def test_a_revocation_that_was_cut_off_counts_and_is_finished_by_the_next(
     assert await alpha.all_revocations() == before
 
 
+async def test_a_revocation_that_a_failover_took_off_the_list_can_be_repeated(
+    alpha: ProjectHandle, redis_server: RedisServer, url: str
+) -> None:
+    await alpha.add()
+    await alpha.revoke()
+    known = (await alpha.all_revocations()).version
+    with redis_server.connect() as connection:
+        lost = [key for key in keys(connection, url) if "revocations" in key]
+        connection.delete(*lost)
+    assert await alpha.revoked() == frozenset()
+    alpha.clock.advance(ms=1)
+    assert not await alpha.revoke()
+    found = await alpha.revocations(known)
+    assert found is not None
+    assert found.ids == {"id-1"}
+
+
 async def test_to_learn_that_nothing_was_revoked_is_one_small_command(
     alpha: ProjectHandle, redis_server: RedisServer
 ) -> None:

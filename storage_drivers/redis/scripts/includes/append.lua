@@ -13,9 +13,7 @@ local function append(first, records, body_bytes, now_ms)
     local slot = (first + at - 1) % PAGE
     local number = (first + at - 1 - slot) / PAGE
     local name = struct.pack('>I6', number)
-    -- PERF: what is counted is read and written along with the page.
-    local found = redis.call('HMGET', messages, name, 'bytes')
-    local stored, counted = found[1], found[2]
+    local stored = redis.call('HGET', messages, name)
     local letters, stored_ms = '', nil
     if stored then
       stored_ms, letters = struct.unpack('>I6', stored), string.sub(stored, 7)
@@ -40,9 +38,6 @@ local function append(first, records, body_bytes, now_ms)
     letters = letters .. string.rep(GONE, slot - #letters) .. added
     written[size + 1], written[size + 2] = name, struct.pack('>I6', earliest_ms) .. letters
     size = size + 2
-    if at > count then
-      written[size + 1], written[size + 2] = 'bytes', (counted or 0) + body_bytes
-    end
     if not was_ready and string.find(added, READY, 1, true) then
       redis.call('ZADD', ready, number, name)
     end
@@ -57,4 +52,5 @@ local function append(first, records, body_bytes, now_ms)
     end
   end
   call_with('HSET', messages, written)
+  redis.call('HINCRBY', messages, 'bytes', body_bytes)
 end
