@@ -12,11 +12,11 @@ import sys
 from queues.config import load
 from queues.errors import ConfigurationError, StorageUnavailable
 from transport.server import gunicorn_options
-from transport.trial import try_storage
+from transport.trial import try_settings
 
 try:
     settings = load({}, os.environ)
-    try_storage(settings)
+    try_settings(settings)
 except (ConfigurationError, StorageUnavailable) as ex:
     sys.exit(f"nusku: {ex}")
 

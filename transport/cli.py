@@ -103,12 +103,14 @@ def _serve(flags: argparse.Namespace) -> None:
 def welcome(settings: Settings, listener: socket.socket) -> str:
     """Return what a newcomer wants to know: where it listens and stores, and what to try."""
     url = url_of(listener)
+    believed = settings.auth_strategy == "none"
+    proof = "X-Project-ID: demo" if believed else "X-Auth-Token: $TOKEN"
     return (
         f"Nusku {version('nusku')} listens on {url}\n"
         f"It stores in {_place(settings)}\n"
         "Post a first message:\n"
         f"  curl -i {url}/v2/queues/demo/messages -H 'Client-ID: {uuid.uuid4()}' \\\n"
-        "    -H 'X-Project-ID: demo' -H 'Content-Type: application/json' \\\n"
+        f"    -H \"{proof}\" -H 'Content-Type: application/json' \\\n"
         """    -d '{"messages": [{"body": "Hello", "ttl": 300}]}'\n"""
     )
 
