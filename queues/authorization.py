@@ -46,7 +46,6 @@ DEFAULTS: dict[str, str] = {
             "claims:get",
             "claims:update",
             "claims:delete",
-            "ping:get",
             "shares:get_all",
             "shares:delete",
             "tokens:create",
@@ -62,8 +61,9 @@ DEFAULTS: dict[str, str] = {
     "quotas:delete": "role:admin",
 }
 
-#: Rules of Zaqar for things that do not exist here; allowed in a file, without effect.
-_WITHOUT_EFFECT = re.compile(r"(pools|flavors|topics|subscription):[a-z_]+")
+#: Rules of Zaqar for things that do not exist here, or are open to everybody; allowed in a
+#: file, without effect.
+_WITHOUT_EFFECT = re.compile(r"(pools|flavors|topics|subscription):[a-z_]+|ping:get")
 
 _TOKEN = re.compile(r"\s*([()]|[^\s()]+)")
 _OWNER = "%(project_id)s"

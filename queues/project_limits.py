@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -55,5 +54,6 @@ def _check(name: str, value: object) -> None:
     if not isinstance(value, kinds) or isinstance(value, bool):
         raise InvalidRequest(f"{name} must be a {'' if is_rate else 'whole '}number.")
     highest = _MAX_RATE if is_rate else _MAX_QUOTA
-    if not math.isfinite(value) or not 0 <= value <= highest:
+    # NOTE: what is no number (NaN) is not between any two.
+    if not 0 <= value <= highest:
         raise InvalidRequest(f"{name} must be between 0 and {highest}; 0 means no limit.")

@@ -56,23 +56,33 @@ class UrlTerms(NamedTuple):
 
 def sign(terms: Terms, key: bytes) -> str:
     """Return Zaqar's signature."""
-    return _digest(key, _texts(terms))
+    return _digest(key, _signed(terms))
 
 
 def sign_url(url: UrlTerms, key: bytes) -> str:
     """Return the signature of a URL that needs no headers."""
-    counted = "counted" if url.counted else "uncounted"
-    return _digest(key, [_URL_FORM, url.share_id, counted, *_texts(url.terms)])
+    return _digest(key, _signed(url))
 
 
 def is_signed(terms: Terms | UrlTerms, signature: str, keys: Mapping[str, bytes]) -> bool:
     """Say whether one of `keys` made the signature, in a time that tells nothing."""
+    if is_ambiguous(terms):
+        return False
     given = signature.encode()
     # SECURITY: all keys are tried, and each comparison takes the same time.
     matches = [
         hmac.compare_digest(_signature(terms, key).encode(), given) for key in keys.values()
     ]
     return True in matches
+
+
+def is_ambiguous(terms: Terms | UrlTerms) -> bool:
+    """Say whether something in the terms holds what stands between them when they are signed.
+
+    SECURITY: what a project named `GET\\nother` signs could be read as something that the
+    project `other` has signed, so neither is ever signed nor honoured.
+    """
+    return any(_SEPARATOR in text for text in _signed(terms))
 
 
 def covers(paths: Sequence[str], path: str) -> bool:
@@ -94,9 +104,10 @@ def expiry(text: str) -> datetime:
         if text.isdigit():
             raise ValueError
         moment = datetime.fromisoformat(text)
-    except ValueError as ex:
+        # NOTE: at the ends of the calendar, UTC may have no such date.
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError) as ex:
         raise InvalidRequest("expires must be a date and time as in ISO 8601.") from ex
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def written(moment: datetime) -> str:
@@ -113,7 +124,11 @@ def _signature(terms: Terms | UrlTerms, key: bytes) -> str:
     return sign(terms, key) if isinstance(terms, Terms) else sign_url(terms, key)
 
 
-def _texts(terms: Terms) -> list[str]:
+def _signed(terms: Terms | UrlTerms) -> list[str]:
+    """Return the texts that are signed, in order."""
+    if isinstance(terms, UrlTerms):
+        counted = "counted" if terms.counted else "uncounted"
+        return [_URL_FORM, terms.share_id, counted, *_signed(terms.terms)]
     paths, methods = sorted(terms.paths), sorted(terms.methods)
     return [",".join(paths), ",".join(methods), terms.project, terms.expires]
 

@@ -9,6 +9,7 @@ import falcon.asgi
 from queues.config import Settings
 from queues.operations import Operations
 from transport import bodies, errors
+from transport.audience import check_rules
 from transport.grant_requests import GrantRequestReader
 from transport.grant_responses import GrantResponseWriter
 from transport.headers import HeaderReader
@@ -68,6 +69,7 @@ def create_app(
         **_grant_routes(operations, door.tokens, *grants),
     }
     for path, resource in routes.items():
+        check_rules(resource)
         app.add_route(path, resource)
     return app
 

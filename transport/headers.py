@@ -98,6 +98,15 @@ def project(req: falcon.asgi.Request) -> str:
     return _project(text)
 
 
+def claimed_project(req: falcon.asgi.Request) -> str | None:
+    """Return the project that `X-Project-ID` names, None without that header.
+
+    Raises: HTTPBadRequest for what is no UTF-8.
+    """
+    text = req.get_header("X-Project-ID")
+    return None if text is None else _decoded(text)
+
+
 def check_queue(queue: str) -> None:
     """Refuse names that no queue can have."""
     try:
@@ -130,13 +139,18 @@ def _project(text: str) -> str:
             title="Empty project header not allowed",
             description="The header X-Project-ID must not be empty.",
         )
-    try:
-        project = text if text.isascii() else text.encode("latin-1").decode()
-    except UnicodeDecodeError as ex:
-        raise _wrong_queue("X-Project-ID must be valid UTF-8.") from ex
+    project = _decoded(text)
     if len(project) > MAX_PROJECT_CHARS:
         raise _wrong_queue(f"X-Project-ID must not exceed {MAX_PROJECT_CHARS} characters.")
     return project
+
+
+def _decoded(text: str) -> str:
+    """Return the text of a header, which is in UTF-8 though HTTP says Latin-1."""
+    try:
+        return text if text.isascii() else text.encode("latin-1").decode()
+    except UnicodeDecodeError as ex:
+        raise _wrong_queue("X-Project-ID must be valid UTF-8.") from ex
 
 
 def _wrong_client_id(text: str) -> falcon.HTTPBadRequest:

@@ -25,7 +25,7 @@ class LineFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:
         """Return the line; the message is quoted, so no input can forge a second one."""
         moment = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
-        message = json.dumps(record.message, ensure_ascii=False)
+        message = _quoted(record.message)
         return (
             f"{moment[:-3]}Z level={record.levelname.lower()} pid={record.process} "
             f"logger={record.name} msg={message}{_fields(record)}"
@@ -36,10 +36,18 @@ def _fields(record: logging.LogRecord) -> str:
     """Return what a record says beside its message, each value as JSON."""
     given = getattr(record, "fields", {})
     return "".join(
-        f" {name}={json.dumps(value, ensure_ascii=False)}"
-        for name, value in given.items()
-        if value is not None
+        f" {name}={_quoted(value)}" for name, value in given.items() if value is not None
     )
+
+
+def _quoted(value: object) -> str:
+    """Return the value as JSON.
+
+    SECURITY: some characters end a line for whoever reads the log, or move the cursor of a
+    terminal, though JSON may hold them as they are.
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    return text if text.isprintable() else json.dumps(value).replace("\x7f", "\\u007f")
 
 
 def configure(level: str) -> None:

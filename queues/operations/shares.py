@@ -156,12 +156,15 @@ class ShareOperations:
                 raise InvalidRequest("methods must be names of HTTP methods.")
         for rule in ("queues:share", *sorted(_rules(paths, methods))):
             self._authorization.check(rule, maker, queue)
-        return Terms(
+        terms = Terms(
             tuple(f"/v2/queues/{queue}/{path}" for path in paths),
             tuple(methods),
             maker.project,
             self._expires(maker, request.expires),
         )
+        if signed_urls.is_ambiguous(terms):
+            raise InvalidRequest("The name of this project cannot stand in a signature.")
+        return terms
 
     def _expires(self, maker: Identity, wanted: str | None) -> str:
         now = datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC)
@@ -212,9 +215,11 @@ def _rules(paths: Sequence[str], methods: Sequence[str]) -> set[str]:
 
 def _grant(share_id: str, terms: Terms, path: str, expires_ms: int) -> Grant:
     """Return what the shared `path` of a request opens: one queue, and the methods there."""
-    _, _, queues, queue, kind = path.split("/")[:5]
-    if queues != "queues":
+    # NOTE: another service may have signed other paths with the same key.
+    names = path.split("/")
+    if len(names) < 5 or names[2] != "queues" or names[4] not in signed_urls.RULES:
         raise _refused()
+    queue, kind = names[3:5]
     rules = _rules([kind], terms.methods)
     return Grant((share_id,), frozenset(rules), (queue,), expires_ms, vouched=True)
 

@@ -23,6 +23,9 @@ _ALGORITHM = "HS256"
 _ISSUER = "nusku"
 _REMEMBERED = 10_000
 
+# SECURITY: longer ones are verified at each use, so that nobody fills the memory with them.
+_REMEMBERED_CHARS = 2048
+
 
 class ApplicationTokens:
     """Signs with the first of the keys, and honours what any of them has signed."""
@@ -85,9 +88,11 @@ class ApplicationTokens:
             )
         except (jwt.PyJWTError, KeyError, TypeError) as ex:
             raise _unauthorized("The token is not valid.") from ex
-        if len(self._known) >= _REMEMBERED:
-            self._known.pop(next(iter(self._known)))
-        identity = self._known[token] = _identity(claims)
+        identity = _identity(claims)
+        if len(token) <= _REMEMBERED_CHARS:
+            if len(self._known) >= _REMEMBERED:
+                self._known.pop(next(iter(self._known)))
+            self._known[token] = identity
         return identity
 
 
@@ -96,7 +101,7 @@ def _type_of(token: str) -> object:
     head = token.partition(".")[0]
     try:
         return json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4))).get("typ")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return None
 
 

@@ -77,11 +77,11 @@ class JwtStrategy(Strategy):
         try:
             claims = await self._decode(token)
             identity = _identity(claims, self._claims)
-        except (jwt.PyJWTError, ValueError) as ex:
+            expires_ms = (int(claims["exp"]) + self._leeway_s) * 1000
+        except (jwt.PyJWTError, ValueError, OverflowError, RecursionError) as ex:
             self._known.pop(token, None)
             # NOTE: the library's texts name the check that failed and hold no part of a token.
             raise _unauthorized(f"The token is not valid: {ex}.", "invalid_token") from ex
-        expires_ms = (claims["exp"] + self._leeway_s) * 1000
         if len(self._known) >= _REMEMBERED:
             self._known.pop(next(iter(self._known)))
         verified = self._known[token] = Verified(identity, expires_ms, self._keys.version)
@@ -91,6 +91,8 @@ class JwtStrategy(Strategy):
         if len(token) > _MAX_TOKEN_CHARS:
             raise ValueError("it is too long")
         header = jwt.get_unverified_header(token)
+        if "crit" in header:
+            raise ValueError("it asks for what is not understood here (crit)")
         algorithm, key_id = header.get("alg"), header.get("kid")
         key = None
         if isinstance(algorithm, str) and isinstance(key_id, str | None):
@@ -124,6 +126,8 @@ def _identity(claims: Mapping[str, Any], names: ClaimNames) -> Identity:
     project, user = _at(claims, names.project), _at(claims, names.user)
     if not isinstance(project, str) or not 0 < len(project) <= MAX_PROJECT_CHARS:
         raise ValueError(f"it names no project in its claim {names.project}")
+    # NOTE: JSON can say half a character, which no store can write down.
+    project.encode()
     if not isinstance(user, str | None):
         raise ValueError(f"its claim {names.user} is no string")
     return Identity(project, user, _roles(_at(claims, names.roles), names.roles))

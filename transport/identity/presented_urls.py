@@ -12,6 +12,7 @@ from queues import signed_urls
 from queues.errors import InvalidRequest, SignatureRefused
 from queues.operations.shares import Presented, Share
 from queues.signed_urls import Terms, UrlTerms
+from transport.headers import claimed_project
 
 
 def presented(req: falcon.asgi.Request) -> Presented | None:
@@ -48,7 +49,7 @@ def _from_headers(req: falcon.asgi.Request) -> dict[str, Any]:
     return {
         "paths": req.get_header("URL-Paths"),
         "methods": req.get_header("URL-Methods"),
-        "project": req.get_header("X-Project-ID"),
+        "project": claimed_project(req),
         "expires": req.get_header("URL-Expires"),
     }
 
@@ -58,7 +59,10 @@ def _terms(given: Mapping[str, Any]) -> Terms:
         # NOTE: any spelling of the moment will do, as with Zaqar.
         expires = signed_urls.written(signed_urls.expiry(given["expires"]))
         paths, methods = given["paths"].split(","), given["methods"].split(",")
-        return Terms(tuple(paths), tuple(methods), str(given["project"]), expires)
+        project = given["project"]
+        if not isinstance(project, str):
+            raise TypeError
+        return Terms(tuple(paths), tuple(methods), project, expires)
     except (AttributeError, InvalidRequest, KeyError, TypeError) as ex:
         raise SignatureRefused("A parameter of the signature is missing or wrong.") from ex
 

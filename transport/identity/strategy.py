@@ -8,6 +8,7 @@ import falcon
 import falcon.asgi
 
 from queues.identity import Identity
+from transport.headers import claimed_project
 
 
 class Strategy(ABC):
@@ -39,9 +40,9 @@ def presented_token(req: falcon.asgi.Request) -> str | None:
 def check_project(req: falcon.asgi.Request, identity: Identity) -> None:
     """Refuse an `X-Project-ID` that names another project than the one that was proved.
 
-    Raises: falcon.HTTPForbidden.
+    Raises: falcon.HTTPForbidden; falcon.HTTPBadRequest when it is no UTF-8.
     """
-    claimed = req.get_header("X-Project-ID")
+    claimed = claimed_project(req)
     if claimed is not None and claimed != identity.project:
         raise falcon.HTTPForbidden(
             title="Not authorized",

@@ -6,7 +6,6 @@ import asyncio
 import ipaddress
 import json
 import logging
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from queues.clock import Clock
 from queues.errors import ConfigurationError
+from transport.identity.exchange import NoAnswer, Site
 
 _log = logging.getLogger("nusku.identity")
 
@@ -32,7 +32,6 @@ PAUSE_MS = 10_000
 STALE_MS = 24 * 3600 * 1000
 
 _TIMEOUT_S = 5.0
-_MAX_BYTES = 1 << 20
 _MIN_SECRET_BYTES = 32
 _MIN_RSA_BITS = 2048
 _SYMMETRIC = "HS256"
@@ -84,8 +83,14 @@ class PublishedKeys:
     """The key set at an address, fetched when it is first needed and again now and then."""
 
     def __init__(self, url: str, clock: Clock) -> None:
-        """Prepare to read from `url`."""
+        """Prepare to read from `url`.
+
+        Raises: ConfigurationError.
+        """
         self._url = url
+        parts = urlsplit(url)
+        self._site = Site(f"{parts.scheme}://{parts.netloc}", timeout_s=_TIMEOUT_S)
+        self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._clock = clock
         self._keys: Sequence[VerifyingKey] = ()
         self._read_ms: int | None = None
@@ -125,9 +130,8 @@ class PublishedKeys:
 
     async def _read(self) -> None:
         try:
-            document = await asyncio.to_thread(_fetch, self._url)
-            keys = from_jwks(document, symmetric=False)
-        except (OSError, ValueError) as ex:
+            keys = from_jwks(await self._fetch(), symmetric=False)
+        except (NoAnswer, ValueError) as ex:
             _log.warning("keys for tokens: cannot read %s: %s", self._url, ex)
         else:
             self._read_ms = self._clock.now_ms()
@@ -136,6 +140,19 @@ class PublishedKeys:
                 self.version += 1
         finally:
             self._reading = None
+
+    async def _fetch(self) -> bytes:
+        """Return what is at the address.
+
+        SECURITY: size and time are bounded, and no redirect is followed, so an address that
+        was checked cannot lead to one that was not.
+
+        Raises: NoAnswer, ValueError.
+        """
+        answer = await self._site.exchange("GET", self._path, {"Accept": "application/json"})
+        if answer.status != 200:
+            raise ValueError(f"the answer was {answer.status}")
+        return answer.body
 
 
 def source(where: str, clock: Clock) -> KeySource:
@@ -177,7 +194,10 @@ def from_jwks(document: bytes, *, symmetric: bool) -> list[VerifyingKey]:
 
     Raises: ValueError.
     """
-    decoded = json.loads(document)
+    try:
+        decoded = json.loads(document)
+    except RecursionError:
+        raise ValueError("this is no JSON Web Key Set") from None
     entries = decoded.get("keys") if isinstance(decoded, dict) else None
     if not isinstance(entries, list):
         raise ValueError("this is no JSON Web Key Set")
@@ -194,7 +214,7 @@ def _from_jwk(entry: dict[str, Any]) -> VerifyingKey | None:
     try:
         key = jwt.PyJWK(entry).key
         algorithm = _algorithm_for(key)
-    except (jwt.PyJWTError, ValueError, UnsupportedAlgorithm):
+    except (jwt.PyJWTError, ValueError, TypeError, AttributeError, UnsupportedAlgorithm):
         return None
     if entry.get("alg", algorithm) != algorithm:
         return None
@@ -243,13 +263,6 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _fetch(url: str) -> bytes:
-    request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310
-    with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
-        document: bytes = answer.read(_MAX_BYTES)
-        return document
 
 
 def _reason(ex: Exception) -> str:
