@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from importlib import resources
@@ -70,11 +71,18 @@ def _unpack(ctx: object, response: schemathesis.Response) -> object:
 
 @pytest.fixture(scope="module")
 def described(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    path = tmp_path_factory.mktemp("described") / "nusku.db"
-    storage, clock = open_storage(f"sqlite:///{path}", timeout_ms=5000), SystemClock()
+    folder = tmp_path_factory.mktemp("described")
+    keys = folder / "keys.toml"
+    token_key = base64.b64encode(b"k" * 32).decode()
+    keys.write_text(f'[signed_urls]\nk = "secret"\n[tokens]\nk = "{token_key}"\n')
+    storage = open_storage(f"sqlite:///{folder / 'nusku.db'}", timeout_ms=5000)
     # Hypothesis objects to random numbers while it generates, and a sweep begins with one.
-    app = application(Settings(sweep_interval_s=3600), storage, clock)
-    return schemathesis.openapi.from_asgi("/v2/openapi.json", app)
+    configured = Settings(sweep_interval_s=3600, keys_file=str(keys))
+    app = application(configured, storage, SystemClock())
+    found = schemathesis.openapi.from_asgi("/v2/openapi.json", app)
+    # A made-up signature opens nothing, and then nothing else would be looked at.
+    found.config.generation.with_security_parameters = False
+    return found
 
 
 def test_it_is_openapi_3_1(described: Any) -> None:
@@ -114,7 +122,7 @@ def test_the_service_does_as_described(
     @given(case=operation.as_strategy(generation_mode=mode))
     @BOUNDED
     def conforms(case: schemathesis.Case) -> None:
-        case.call_and_validate(checks=CHECKS, headers={"Accept": accept})
+        case.call_and_validate(checks=CHECKS, headers={"Accept": accept, "X-Roles": "admin"})
 
     conforms()
 
@@ -181,7 +189,11 @@ def test_the_limits_in_it_are_the_defaults() -> None:
         ("_default_message_delay", limits.max_message_delay_s),
     ):
         assert metadata[name]["maximum"] == maximum
-    lease = DOCUMENT["components"]["schemas"]["Lease"]["properties"]
+    schemas = DOCUMENT["components"]["schemas"]
+    assert schemas["NewToken"]["properties"]["ttl"]["maximum"] == limits.max_token_ttl_s
+    shown = parameters["CredentialLimit"]["schema"]["maximum"]
+    assert shown == limits.max_credentials_per_page
+    lease = schemas["Lease"]["properties"]
     assert lease["ttl"]["maximum"] == limits.max_claim_ttl_s
     assert lease["grace"]["maximum"] == limits.max_claim_grace_s
 

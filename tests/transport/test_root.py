@@ -59,6 +59,8 @@ INDEX = {
     ),
     "an absent queue has nothing to claim": Row("POST", "/v2/queues/q/claims", 204),
     "a claim on an absent queue may be released": Row("DELETE", "/v2/queues/q/claims/a", 204),
+    "no shares are an empty list": Row("GET", "/v2/shares", 200, {"shares": [], "links": []}),
+    "no tokens are an empty list": Row("GET", "/v2/tokens", 200, {"tokens": [], "links": []}),
     "ping answers": Row("GET", "/v2/ping", 204),
     "ping answers to HEAD": Row("HEAD", "/v2/ping", 204),
 }
@@ -67,6 +69,8 @@ MISSING = {
     "messages by id": ("GET", "/v2/queues/q/messages?ids=a"),
     "a message": ("GET", "/v2/queues/q/messages/a"),
     "a claim": ("GET", "/v2/queues/q/claims/a"),
+    "a share": ("DELETE", "/v2/shares/a"),
+    "a token": ("DELETE", "/v2/tokens/a"),
 }
 
 
@@ -140,6 +144,14 @@ async def test_the_home_document_names_the_routes_that_there_are(service: Servic
         assert set(entry["hints"]["allow"]) <= set(allowed)
         named = set(re.findall(r"\w+", " ".join(re.findall(r"\{\??([^}]*)\}", template))))
         assert set(entry["href-vars"]) == named
+
+
+async def test_the_home_document_names_every_resource_of_a_project(service: Service) -> None:
+    home = (await service.get("/v2/")).json["resources"]
+    named = {entry["href-template"].partition("{?")[0] for entry in home.values()}
+    description = (await service.get("/v2/openapi.json")).json
+    described = set(description["paths"]) - {"/", "/v2", "/v2/", "/v2/openapi.json"}
+    assert {path.replace("{queue}", "{queue_name}") for path in described} <= named
 
 
 async def test_health_says_what_a_201_is_worth(service: Service) -> None:

@@ -29,7 +29,7 @@ _VERSIONS = {
     ]
 }
 
-#: rel -> (path with its query template, methods). Paths and names are Zaqar's.
+#: rel -> (path with its query template, methods). Paths and names are Zaqar's where it has them.
 _HOME: dict[str, tuple[str, tuple[str, ...]]] = {
     "rel/queues": ("/queues{?marker,limit,detailed,name,with_count}", ("GET",)),
     "rel/queue": ("/queues/{queue_name}", ("GET", "HEAD", "PUT", "DELETE", "PATCH")),
@@ -50,6 +50,13 @@ _HOME: dict[str, tuple[str, tuple[str, ...]]] = {
     "rel/post_claim": ("/queues/{queue_name}/claims{?limit}", ("POST",)),
     "rel/patch_claim": ("/queues/{queue_name}/claims/{claim_id}", ("PATCH",)),
     "rel/delete_claim": ("/queues/{queue_name}/claims/{claim_id}", ("DELETE",)),
+    "rel/queue_share": ("/queues/{queue_name}/share", ("POST",)),
+    "rel/shares": ("/shares{?marker,limit}", ("GET", "POST")),
+    "rel/share": ("/shares/{share_id}", ("DELETE",)),
+    "rel/tokens": ("/tokens{?marker,limit}", ("GET", "POST")),
+    "rel/token": ("/tokens/{token_id}", ("DELETE",)),
+    "rel/quota": ("/quota", ("GET",)),
+    "rel/quotas": ("/quotas{?project,marker,limit}", ("GET", "PUT", "DELETE")),
     "rel/ping": ("/ping", ("GET", "HEAD")),
     "rel/health": ("/health", ("GET",)),
 }
