@@ -29,7 +29,7 @@ _VERSIONS = {
     ]
 }
 
-#: rel -> (path with its query template, methods). Paths and names are Zaqar's where it has them.
+#: rel -> (path with its query template, methods). What Zaqar has bears its names.
 _HOME: dict[str, tuple[str, tuple[str, ...]]] = {
     "rel/queues": ("/queues{?marker,limit,detailed,name,with_count}", ("GET",)),
     "rel/queue": ("/queues/{queue_name}", ("GET", "HEAD", "PUT", "DELETE", "PATCH")),
