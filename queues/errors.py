@@ -62,6 +62,16 @@ class MessageClaimed(NuskuError):
     code = "message_claimed"
 
 
+class MessageSealed(NuskuError):
+    """The next message is encrypted, and whoever cannot decrypt it must not remove it.
+
+    Raised by a driver that was asked to pop. Whoever has keys takes the message another way,
+    everybody else reports `StorageUnavailable`; a client never sees this error.
+    """
+
+    code = "message_sealed"
+
+
 class ClaimNotFound(NuskuError):
     """The claim does not exist, has ended, or holds no message any more."""
 
@@ -120,6 +130,11 @@ class QuotaExceeded(NuskuError):
     """The project has as much in the store as it may have."""
 
     code = "quota_exceeded"
+
+    def __init__(self, text: str, *, quota: str) -> None:
+        """Say which quota, by its name in `ProjectLimits`."""
+        super().__init__(text)
+        self.quota = quota
 
 
 class RateExceeded(NuskuError):

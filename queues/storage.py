@@ -51,8 +51,8 @@ class Capabilities:
 
     `atomic_batches`: a post or a renewal of several messages happens as a whole even when
     the server is killed in the middle. `flat_stats`: stats cost the same at any depth.
-    `encrypts`: messages with `seal` are encrypted before they are stored; then a pop takes
-    two steps, a lease and a removal, and may return an expiry that the lease extended.
+    `encrypts`: messages with `seal` are encrypted before they are stored; a pop that meets
+    one takes several steps, and may return an expiry that a lease extended.
     """
 
     atomic_batches: bool
@@ -211,6 +211,11 @@ class MessageStore(ABC):
         """Remove and return up to `limit` ready messages, lowest sequences first.
 
         Two concurrent calls never return the same message. Empty for an absent queue.
+
+        Stops before the first ready message whose media is `Media.SEALED`: whoever cannot
+        open it must not destroy it. A storage that `encrypts` opens it and goes on.
+
+        Raises: MessageSealed when the very first ready message is one; nothing is removed.
         """
 
 

@@ -103,10 +103,6 @@ class MessageOperations:
         then), IdempotencyKeyReused.
         """
         key = remembered(idempotency_key, drafts, self._limits)
-        if not self._quotas.is_free(project):
-            body_bytes = sum(len(draft.body) for draft in drafts)
-            await self._quotas.admit_messages(project, len(drafts), body_bytes)
-
         made_queue = False
 
         async def step(policy: QueuePolicy) -> Sequence[int]:
@@ -282,7 +278,8 @@ class MessageOperations:
     async def pop(self, project: str, queue: str, *, limit: int) -> Snapshot:
         """Remove and return the oldest ready messages.
 
-        Raises: InvalidRequest for a limit out of range.
+        Raises: InvalidRequest for a limit out of range; StorageUnavailable when the oldest
+        one is encrypted and this server has no key: it stays.
         """
         check_count("pop", limit, self._limits.max_messages_per_claim_or_pop)
         now_ms = self._clock.now_ms()

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from queues import metadata
-from queues.errors import QueueChanged, StorageUnavailable
+from queues.errors import MessageSealed, QueueChanged, StorageUnavailable
 from queues.limits import Limits
 from queues.metadata import QueuePolicy
 from queues.model import Queue
@@ -24,6 +24,10 @@ _REMEMBERED = 10_000
 _ATTEMPTS = 10
 _NO_KEY = (
     "queue {queue} is encrypted, and the file in the setting keys_file has no key for that"
+)
+_NO_KEY_FOR_MESSAGES = (
+    "queue {queue} holds encrypted messages, and the file in the setting keys_file has no key"
+    " for them"
 )
 
 
@@ -46,7 +50,7 @@ class Policies:
         default policy with version None.
 
         Raises: StorageUnavailable when the queue changes faster than the step can run, or
-        asks for encryption and this server has no key for that.
+        asks for encryption or holds encrypted messages and this server has no key for that.
         """
         for _ in range(_ATTEMPTS):
             known = self._known.get((project, queue)) or await self._read(project, queue)
@@ -58,6 +62,8 @@ class Policies:
                 return await step(known)
             except QueueChanged:
                 self._known.pop((project, queue), None)
+            except MessageSealed as ex:
+                raise StorageUnavailable(_NO_KEY_FOR_MESSAGES.format(queue=queue)) from ex
         raise StorageUnavailable("the queue changes faster than the request can follow")
 
     def remember(self, project: str, queue: Queue) -> QueuePolicy:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 from pymongo import ASCENDING, DESCENDING, UpdateOne
 
-from queues.model import DeadLetterPolicy, Message
+from queues.errors import MessageSealed
+from queues.model import DeadLetterPolicy, Media, Message
 from queues.storage import DEAD_LETTERS_PER_CLAIM
 from storage_drivers.mongodb import codec, dead_letters
 from storage_drivers.mongodb.layout import Database, Document, new_token
@@ -135,15 +137,20 @@ async def pop(db: Database, bucket: str, limit: int, now_ms: int) -> list[Messag
     """Remove and return ready messages: leased first, so that no two calls get the same.
 
     A crash between the two steps loses nothing: the lease ends.
+
+    Raises: MessageSealed when the first one is encrypted; later ones only end the pop.
     """
     holder = f"pop:{new_token()}"
     held = {"claim": holder, "visible": now_ms + _POP_LEASE_MS}
     popped: list[Document] = []
     for _ in range(_ROUNDS):
         docs = await _candidates(db, bucket, limit - len(popped), now_ms)
-        won = await _seize(db, docs, holder, lambda _: held)
+        plain = list(takewhile(lambda doc: doc["media"] != Media.SEALED, docs))
+        if docs and not plain and not popped:
+            raise MessageSealed("the next message is encrypted")
+        won = await _seize(db, plain, holder, lambda _: held)
         popped += [taken.before for taken in won]
-        if len(popped) == limit or len(won) == len(docs):
+        if len(popped) == limit or len(won) == len(plain):
             break
     if popped:
         ids = [doc["_id"] for doc in popped]

@@ -17,8 +17,9 @@ from storage_drivers.sealed.vault import Vault
 class SealedStorage(Storage):
     """Encrypts messages that ask for it, and decrypts whatever comes back encrypted.
 
-    Everything else is that of the storage behind, with one exception: a pop is a short
-    lease, then a removal, so that what cannot be decrypted is not destroyed.
+    Everything else is that of the storage behind, with one exception: a pop that meets an
+    encrypted message goes on as a short lease, then a removal, so that what cannot be
+    decrypted is not destroyed.
     """
 
     def __init__(self, inner: Storage, keys: Mapping[str, bytes]) -> None:

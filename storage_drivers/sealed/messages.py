@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 
-from queues.errors import QueueChanged, StorageUnavailable
+from queues.errors import MessageSealed, QueueChanged, StorageUnavailable
 from queues.model import Claim, Idempotency, Message, MessagePage, NewMessage, Refusal
 from queues.storage import MessageStore, Storage
 from storage_drivers.sealed.claims import HOLD_MS, opened
 from storage_drivers.sealed.vault import Vault
+
+_log = logging.getLogger(__name__)
 
 _ATTEMPTS = 10
 
@@ -98,14 +101,42 @@ class SealedMessages(MessageStore):
     async def pop(
         self, project: str, queue: str, *, limit: int, now_ms: int
     ) -> Sequence[Message]:
-        """Lease, decrypt, and only then remove what could be decrypted.
+        """See the contract. One step as far as nothing is encrypted.
 
-        The store's own pop would have destroyed a message before anybody knew whether it
-        can be read. What cannot, and everything after a crash or an outage in between, is
-        ready again when the lease of `HOLD_MS` ends, with `claim_count` one higher.
+        From the first encrypted message on it leases, decrypts, and only then removes what
+        could be decrypted. What cannot be, and everything after a crash or an outage in
+        between, is ready again when the lease of `HOLD_MS` ends, with `claim_count` one
+        higher.
 
-        Raises: StorageUnavailable when nothing of what was found could be decrypted.
+        Raises: StorageUnavailable when nothing was removed, and the store failed or nothing
+        of what was found could be decrypted.
         """
+        popped: list[Message] = []
+        try:
+            await self._pop_into(popped, project, queue, limit, now_ms)
+        except StorageUnavailable as ex:
+            if not popped:
+                raise
+            # NOTE: what was removed must reach the caller, whatever became of the rest.
+            _log.warning("storage: a pop ended early: %s", ex)
+        return popped
+
+    async def _pop_into(
+        self, popped: list[Message], project: str, queue: str, limit: int, now_ms: int
+    ) -> None:
+        try:
+            while (rest := limit - len(popped)) and (
+                found := await self._inner.messages.pop(
+                    project, queue, limit=rest, now_ms=now_ms
+                )
+            ):
+                popped += found
+        except MessageSealed:
+            popped += await self._open_and_remove(project, queue, rest, now_ms)
+
+    async def _open_and_remove(
+        self, project: str, queue: str, limit: int, now_ms: int
+    ) -> Sequence[Message]:
         claim = await self._lease(project, queue, limit, now_ms)
         if claim is None:
             return ()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
+from itertools import takewhile
 from typing import Literal
 
-from queues.errors import QueueChanged
-from queues.model import Idempotency, Message, MessagePage, NewMessage, Refusal
+from queues.errors import MessageSealed, QueueChanged
+from queues.model import Idempotency, Media, Message, MessagePage, NewMessage, Refusal
 from queues.storage import MessageStore
 from storage_drivers.sqlite.codec import (
     new_values,
@@ -109,9 +110,12 @@ class Messages(MessageStore):
         self, project: str, queue: str, *, limit: int, now_ms: int
     ) -> Sequence[Message]:
         """See the contract."""
-        return await write_tidily(
+        popped = await write_tidily(
             self._writer, lambda transaction: _pop(transaction, project, queue, limit, now_ms)
         )
+        if popped is None:
+            raise MessageSealed(f"the next message of queue {queue} is encrypted")
+        return popped
 
 
 def _post(
@@ -205,14 +209,18 @@ def _refusal(holder: bytes | None, claim_ids: Collection[bytes] | None) -> Refus
 
 def _pop(
     transaction: Transaction, project: str, queue: str, limit: int, now_ms: int
-) -> Sequence[Message] | Literal[Untidy.UNTIDY]:
+) -> Sequence[Message] | Literal[Untidy.UNTIDY] | None:
+    """Pop, or return None when the first message is sealed: an error would undo the tidying."""
     place = transaction.locate(project, queue)
     if place is None:
         return []
     if tidy_first(transaction, place, now_ms):
         return UNTIDY
     rows = transaction.execute(_SQL["ready"], (place.bucket_id, now_ms, limit)).fetchall()
-    messages = [to_message(row, now_ms) for row in rows]
+    ready = [to_message(row, now_ms) for row in rows]
+    messages = list(takewhile(lambda message: message.media is not Media.SEALED, ready))
+    if ready and not messages:
+        return None
     long = [message.seq for message in messages if len(message.body) > INLINE_BODY_BYTES]
     remove(transaction, [message.seq for message in messages], long)
     body_bytes = sum(len(message.body) for message in messages)

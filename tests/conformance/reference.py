@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 
-from queues.errors import ClaimLost, QueueChanged, QueueNotFound
+from queues.errors import ClaimLost, MessageSealed, QueueChanged, QueueNotFound
 from queues.model import (
     Claim,
     DeadLetter,
@@ -18,6 +19,7 @@ from queues.model import (
     DeadLetterReason,
     Health,
     Idempotency,
+    Media,
     Message,
     MessagePage,
     NewMessage,
@@ -178,7 +180,12 @@ class ReferenceMessages(MessageStore):
         self, project: str, queue: str, *, limit: int, now_ms: int
     ) -> Sequence[Message]:
         living = self._world.messages(project, queue, now_ms)
-        popped = [stored for stored in living if stored.is_ready(now_ms)][:limit]
+        ready = [stored for stored in living if stored.is_ready(now_ms)]
+        if ready and ready[0].message.media is Media.SEALED:
+            raise MessageSealed
+        popped = list(
+            takewhile(lambda stored: stored.message.media is not Media.SEALED, ready)
+        )[:limit]
         for stored in popped:
             self._world.queues[project, queue].remove(stored)
         return [stored.seen(now_ms) for stored in popped]

@@ -15,8 +15,13 @@ from transport.errors import _ANSWERS
 
 PAGE = ROOT / "docs/http-api.md"
 
-#: Errors that no client sees: one ends the start, the other is repeated by the core.
-_INTERNAL = {errors.NuskuError, errors.ConfigurationError, errors.QueueChanged}
+#: Errors that no client sees: one ends the start, the others are dealt with by the core.
+_INTERNAL = {
+    errors.NuskuError,
+    errors.ConfigurationError,
+    errors.QueueChanged,
+    errors.MessageSealed,
+}
 
 
 def _codes(cell: str) -> list[str]:
