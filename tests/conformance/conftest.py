@@ -39,6 +39,7 @@ _BENEATH_ENCRYPTION = {
     "test_ledger_errors.py",
     "test_quotas.py",
     "test_revocations.py",
+    "test_sealed_messages.py",
     "test_tenancy.py",
     "test_token_buckets.py",
     "test_usage.py",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from itertools import product
 
 import pytest
 
@@ -50,6 +51,28 @@ async def test_an_expired_message_is_seen_by_no_call(orders: QueueHandle, sweep:
     assert await orders.delete(*seqs, claim_ids=[]) == {}
     assert await orders.delete(*seqs, claim_ids=[claim.id]) == {}
     assert await orders.everything() == []
+
+
+@SWEEPS
+async def test_an_expired_message_is_on_no_page_whatever_the_flags(
+    orders: QueueHandle, sweep: Do
+) -> None:
+    (claimed,) = await orders.post()
+    await orders.claim_some(1, lease_s=90)
+    await orders.post(*new_messages(3, ttl_s=60))
+    await orders.claim_some(1, lease_s=30)
+    await orders.claim_some(1, lease_s=60, grace_s=0)
+    await orders.post(*(new_message(ttl_s=60, delay_s=delay_s) for delay_s in (30, 60, 120)))
+    ready, delayed = await orders.post(new_message(), new_message(delay_s=90))
+    orders.clock.advance(s=60)
+    await sweep(orders)
+    for with_claimed, with_delayed, but_of in product(
+        (False, True), (False, True), (None, "I")
+    ):
+        flags = {"claimed": with_claimed, "delayed": with_delayed, "but_of": but_of}
+        living = [claimed] * with_claimed + [ready] + [delayed] * with_delayed
+        assert await orders.listed(**flags) == living
+        assert await orders.listed(limit=1, **flags) == living[:1]
 
 
 @SWEEPS

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from queues.errors import IdempotencyKeyReused, StorageUnavailable
-from queues.model import Claim, Media, NewMessage
+from queues.model import Claim, Media, Message, NewMessage
 from storage_drivers import open_storage, seal_storage
 from storage_drivers.sealed import SealedStorage
 from tests.clock import MovableClock
 from tests.conformance.handle import QueueHandle, seqs_of
 from tests.drivers.sqlite_storage import opened
-from tests.factories import idempotency, new_message
+from tests.factories import idempotency, new_message, new_messages
 
 OLD, NEW = {"k1": secrets.token_bytes(32)}, {"k2": secrets.token_bytes(32)}
 SECRET = b'"attack at dawn"'
@@ -120,6 +123,77 @@ async def test_a_pop_returns_what_it_can_read_and_keeps_the_rest(
     assert "'k1'" in caplog.text
     assert "dawn" not in caplog.text
     assert seqs_of(await bare.everything()) == [sealed]
+
+
+async def test_a_pop_of_plain_messages_is_one_step(
+    bare: QueueHandle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders, calls = with_keys(bare, OLD), []
+    seqs = await orders.post(*new_messages(3), secret())
+    pop = bare.storage.messages.pop
+
+    async def counted(*names: str, **asked: Any) -> Sequence[Message]:
+        calls.append(asked)
+        return await pop(*names, **asked)
+
+    monkeypatch.setattr(bare.storage.messages, "pop", counted)
+    monkeypatch.setattr(bare.storage, "claims", None)
+    assert await orders.pop(3) == seqs[:3]
+    assert len(calls) == 1
+
+
+async def test_a_pop_takes_plain_and_sealed_messages_in_their_order(bare: QueueHandle) -> None:
+    orders = with_keys(bare, OLD)
+    plain, sealed = new_message("1"), secret()
+    seqs = await orders.post(plain, plain, sealed, plain, sealed, plain, sealed, plain)
+    popped = await orders.pop_messages(5)
+    assert seqs_of(popped) == seqs[:5]
+    assert [m.body for m in popped] == [b"1", b"1", SECRET, b"1", SECRET]
+    assert {(m.claim_id, m.claim_count, m.visible_ms) for m in popped} == {(None, 0, 0)}
+    assert await orders.pop(10) == seqs[5:]
+    assert await orders.pop(10) == []
+
+
+async def test_concurrent_pops_of_plain_and_sealed_messages_share_none(
+    bare: QueueHandle,
+) -> None:
+    orders = with_keys(bare, OLD)
+    plain, sealed = new_message("1"), secret()
+    seqs = await orders.post(*[plain, sealed, sealed, plain, plain] * 12)
+    popped = await asyncio.gather(*(orders.pop(7) for _ in range(20)))
+    assert Counter(chain.from_iterable(popped)) == Counter(seqs)
+
+
+async def test_what_was_popped_already_reaches_the_caller_when_the_rest_cannot_be_read(
+    bare: QueueHandle,
+) -> None:
+    (first,) = await bare.post(new_message("1"))
+    (sealed,) = await with_keys(bare, OLD).post(secret())
+    stranger = with_keys(bare, NEW)
+    assert await stranger.pop(10) == [first]
+    assert seqs_of(await bare.everything()) == [sealed]
+
+
+@pytest.mark.parametrize("call", ["pop", "delete"])
+async def test_what_was_popped_already_reaches_the_caller_when_the_store_fails(
+    bare: QueueHandle,
+    call: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    orders = with_keys(bare, OLD)
+    (first, *_) = await orders.post(new_message("1"), secret())
+    works, calls = getattr(bare.storage.messages, call), []
+
+    async def failing(*names: str, **asked: Any) -> Any:
+        calls.append(asked)
+        if call == "delete" or len(calls) == 2:
+            raise StorageUnavailable("gone")
+        return await works(*names, **asked)
+
+    monkeypatch.setattr(bare.storage.messages, call, failing)
+    assert await orders.pop(10) == [first]
+    assert "gone" in caplog.text
 
 
 async def test_a_popped_message_stands_as_it_stood_before(bare: QueueHandle) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from queues.errors import StorageUnavailable
+from queues.errors import MessageSealed, StorageUnavailable
+from queues.model import Media
 from storage_drivers.sqlite.sweep import SPARE_PAGES, STEP
 from tests.conformance.handle import QueueHandle
 from tests.drivers.sqlite_storage import opened, orders
@@ -53,6 +55,17 @@ async def test_a_pop_gets_the_lowest_sequences(
 ) -> None:
     queue, live = neglected
     assert await queue.pop(BACKLOG + 10) == live
+
+
+async def test_a_pop_that_is_refused_keeps_what_it_tidied(path: Path) -> None:
+    async with orders(path) as queue:
+        await queue.post(*new_messages(10, ttl_s=60))
+        await queue.post(new_message(media=Media.SEALED))
+        queue.clock.advance(s=60)
+        with pytest.raises(MessageSealed):
+            await queue.pop(1)
+        with closing(sqlite3.connect(path)) as file:
+            assert file.execute("SELECT count(*) FROM messages").fetchone() == (1,)
 
 
 async def test_a_listing_shows_all(neglected: tuple[QueueHandle, list[int]]) -> None:

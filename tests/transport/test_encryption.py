@@ -136,6 +136,55 @@ async def test_without_the_key_every_way_is_503_and_nothing_is_lost(
         assert await service.bodies("q") == [BODY]
 
 
+async def test_without_keys_a_pop_destroys_nothing_where_the_attribute_is_off(
+    server: With, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with server(k1=K1) as service:
+        await service.post_bodies("q", "plain")
+        await service.patch_queue(
+            "q", {"op": "add", "path": "/metadata/_enable_encrypt_messages", "value": True}
+        )
+        await service.post_bodies("q", BODY)
+        await service.patch_queue(
+            "q", {"op": "remove", "path": "/metadata/_enable_encrypt_messages"}
+        )
+    async with server() as service:
+        popped = await service.delete(f"{MESSAGES}?pop=5")
+        assert [message["body"] for message in popped.json["messages"]] == ["plain"]
+        await refused_for_want_of_a_key(service, "q", caplog)
+    async with server(k1=K1) as service:
+        popped = await service.delete(f"{MESSAGES}?pop=5")
+        assert [message["body"] for message in popped.json["messages"]] == [BODY]
+
+
+async def test_without_keys_a_pop_destroys_no_dead_letter(
+    server: With, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with server(k1=K1) as service:
+        await encrypted(service, _dead_letter_queue="dead", _max_claim_count=1)
+        await service.claim("q", {"ttl": 60, "grace": 60})
+        service.clock.advance(s=61)
+        assert (await service.post("/v2/queues/q/claims")).status == 204
+    async with server() as service:
+        await refused_for_want_of_a_key(service, "dead", caplog)
+    async with server(k1=K1) as service:
+        popped = await service.delete("/v2/queues/dead/messages?pop=5")
+        assert [message["body"] for message in popped.json["messages"]] == [BODY]
+
+
+async def refused_for_want_of_a_key(
+    service: Service, queue: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.clear()
+    refused = await service.delete(f"/v2/queues/{queue}/messages?pop=5")
+    assert refused.error == (503, "Service temporarily unavailable")
+    assert refused.headers["retry-after"]
+    assert "keys_file" in caplog.text
+    assert b"keys_file" not in refused.content
+    stats = await service.get(f"/v2/queues/{queue}/stats")
+    assert stats.json["messages"]["total"] == 1
+
+
 async def test_without_keys_nothing_is_stored_in_clear(server: With, tmp_path: Path) -> None:
     async with server(k1=K1) as service:
         await service.put("/v2/queues/q", ENCRYPTED)
