@@ -29,9 +29,9 @@ class ProjectLimits(NamedTuple):
 
 
 def decode(stored: bytes) -> dict[str, Any]:
-    """Return the overrides that `encode` made bytes of."""
+    """Return the overrides that `encode` made bytes of, also that of a newer version."""
     overrides: dict[str, Any] = json.loads(stored)
-    return overrides
+    return {name: overrides[name] for name in ProjectLimits._fields if name in overrides}
 
 
 def encode(overrides: Mapping[str, Any]) -> bytes:

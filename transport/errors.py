@@ -36,7 +36,6 @@ _ANSWERS: dict[type[errors.NuskuError], tuple[str, str]] = {
     errors.MetadataConflict: (falcon.HTTP_409, "Resource conflict"),
     errors.IdempotencyKeyReused: (falcon.HTTP_409, "Resource conflict"),
     errors.Forbidden: (falcon.HTTP_403, "Not authorized"),
-    errors.QuotaExceeded: (falcon.HTTP_403, "Quota exceeded"),
     errors.CredentialNotFound: (falcon.HTTP_404, "Not found"),
     errors.SignatureRefused: (falcon.HTTP_404, "404 Not Found"),
 }
@@ -48,7 +47,7 @@ _TEXTS: dict[type[errors.NuskuError], str] = {
 }
 
 #: Errors that refuse somebody, not something.
-_REFUSALS = (errors.Forbidden, errors.QuotaExceeded, errors.SignatureRefused)
+_REFUSALS = (errors.Forbidden, errors.SignatureRefused)
 
 #: How clients of the Zaqar family introduce themselves; python-zaqarclient does not at all,
 #: and says what its library says.
@@ -72,6 +71,7 @@ def install(app: falcon.asgi.App[Any, Any]) -> None:
     app.add_error_handler(Exception, _unexpected)
     app.add_error_handler(falcon.HTTPError, _http_error)
     app.add_error_handler(errors.NuskuError, _known_error)
+    app.add_error_handler(errors.QuotaExceeded, _quota_exceeded)
     app.add_error_handler(errors.RateExceeded, _rate_exceeded)
     app.add_error_handler(errors.StorageUnavailable, _storage_unavailable)
 
@@ -99,6 +99,16 @@ async def _storage_unavailable(
     resp.set_header("Retry-After", str(RETRY_AFTER_S))
     text = "The store did not answer. Please retry the request in a few seconds."
     _answer(req, resp, falcon.HTTP_503, "Service temporarily unavailable", text, ex.code)
+
+
+async def _quota_exceeded(
+    req: falcon.asgi.Request,
+    resp: falcon.asgi.Response,
+    ex: errors.QuotaExceeded,
+    params: dict[str, Any],
+) -> None:
+    audit.refused(req, ex.code, str(ex))
+    _answer(req, resp, falcon.HTTP_403, f"Quota exceeded: {ex.quota}", str(ex), ex.code)
 
 
 async def _rate_exceeded(

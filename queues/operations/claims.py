@@ -10,6 +10,7 @@ from queues.errors import ClaimLost, ClaimNotFound
 from queues.limits import Limits, check_claim_grace, check_claim_ttl, check_count
 from queues.metadata import QueuePolicy
 from queues.model import Claim, DeadLetterPolicy
+from queues.operations.accounts import NOTHING
 from queues.operations.idempotency import remembered
 from queues.operations.policies import Policies
 from queues.operations.quotas import Quotas
@@ -51,14 +52,13 @@ class ClaimOperations:
 
         A message that was claimed as often as its queue allows becomes a dead letter. A
         repeat with the same key claims nothing more and returns what the claim still holds.
+        Near the quota of the project, it is as many as are left of it.
 
         Raises: InvalidRequest, QuotaExceeded, IdempotencyKeyReused.
         """
         check_count("limit", limit, self._limits.max_messages_per_claim_or_pop)
         ttl_s, grace_s = self._lease(ttl_s, grace_s)
         key = remembered(idempotency_key, ("claim", ttl_s, grace_s, limit), self._limits)
-        if not self._quotas.is_free(project):
-            await self._quotas.admit_claim(project, limit)
         claim_id, now_ms = ids.new_claim_id(), self._clock.now_ms()
 
         async def step(policy: QueuePolicy) -> Claim | None:
@@ -77,7 +77,13 @@ class ClaimOperations:
                 now_ms=now_ms,
             )
 
-        claim = await self._policies.apply(project, queue, step)
+        if self._quotas.is_free(project):
+            claim = await self._policies.apply(project, queue, step)
+        else:
+            with await self._quotas.admit_claim(project, limit) as admitted:
+                limit = admitted.reserved.claimed
+                claim = await self._policies.apply(project, queue, step)
+                admitted.use(NOTHING._replace(claimed=len(claim.messages) if claim else 0))
         return claim and ClaimView(claim, ids.queue_tag(project, queue), now_ms)
 
     async def get(self, project: str, queue: str, claim_id: str) -> ClaimView:

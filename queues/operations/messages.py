@@ -169,8 +169,12 @@ class MessageOperations:
         Raises: QueueChanged when somebody else was faster, maybe with other metadata;
         QuotaExceeded.
         """
-        if not self._quotas.is_free(project):
-            await self._quotas.admit_queue(project)
+        if self._quotas.is_free(project):
+            return await self._create_admitted(project, queue)
+        with await self._quotas.admit_queue(project):
+            return await self._create_admitted(project, queue)
+
+    async def _create_admitted(self, project: str, queue: str) -> int:
         stored, created = await self._storage.queues.create(
             project,
             queue,

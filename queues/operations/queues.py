@@ -11,6 +11,7 @@ from queues.errors import Forbidden, QueueChanged, QueueNotFound, StorageUnavail
 from queues.identity import Grant
 from queues.limits import Limits, check_count
 from queues.model import Queue, Stats
+from queues.operations.accounts import NOTHING
 from queues.operations.policies import Policies
 from queues.operations.quotas import Quotas
 from queues.patch import Change
@@ -90,12 +91,19 @@ class QueueOperations:
         """
         self._check(queue, document)
         _check_dead_letters(document, {}, grant)
-        if not self._quotas.is_free(project) and not await self.exists(project, queue):
-            await self._quotas.admit_queue(project)
+        stored_document = metadata.encode(document, self._limits)
+        if self._quotas.is_free(project) or await self.exists(project, queue):
+            return await self._create(project, queue, stored_document)
+        with await self._quotas.admit_queue(project) as admitted:
+            created = await self._create(project, queue, stored_document)
+            admitted.use(admitted.reserved if created else NOTHING)
+            return created
+
+    async def _create(self, project: str, queue: str, document: bytes) -> bool:
         stored, created = await self._storage.queues.create(
             project,
             queue,
-            metadata=metadata.encode(document, self._limits),
+            metadata=document,
             version=ids.new_version(),
             now_ms=self._clock.now_ms(),
         )

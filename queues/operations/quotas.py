@@ -9,21 +9,21 @@ from queues import project_limits
 from queues.clock import Clock
 from queues.limits import Limits, check_count
 from queues.model import Usage
-from queues.operations.accounts import Account
+from queues.operations.accounts import NOTHING, Account, Reservation
 from queues.project_limits import ProjectLimits
 from queues.storage import Storage
 
 _REMEMBERED = 10_000
-_NOTHING = Usage(0, 0, 0, 0)
 
 
 class Quotas:
     """Admits or refuses, for all projects, in one process.
 
-    Rates are exact over all processes but for what each has taken ahead. Sizes are counted
-    anew once a second and before anything is refused; between two counts a process knows
-    only what it has admitted itself, so a project may exceed a size quota by what is on its
-    way, and by what it can store in a second through other processes.
+    Rates are exact over all processes but for what each has taken ahead, and one large post.
+    Sizes are exact in one process: what is on its way counts, so near a quota there may be
+    refused what would just fit, until the next count. They are counted anew once a second and
+    before anything is refused; what other processes stored since is not known, so with
+    several a project may exceed a size quota by what it can store in a second.
     """
 
     def __init__(
@@ -56,34 +56,32 @@ class Quotas:
         if account.limits.requests_per_s:
             await account.requests.take(1, account.limits.requests_per_s)
 
-    async def admit_messages(self, project: str, messages: int, body_bytes: int) -> None:
-        """Count messages that are about to be posted.
+    async def admit_messages(self, project: str, messages: int, body_bytes: int) -> Reservation:
+        """Reserve room for messages that are about to be posted.
 
         Raises: RateExceeded, QuotaExceeded.
         """
         account = await self._account(project)
-        if account.limits.counts:
-            await account.admit(Usage(0, messages, body_bytes, 0))
         if account.limits.messages_per_s:
             await account.messages.take(messages, account.limits.messages_per_s)
+        return await self._admit(account, Usage(0, messages, body_bytes, 0))
 
-    async def admit_queue(self, project: str) -> None:
-        """Count a queue that is about to be created.
+    async def admit_queue(self, project: str) -> Reservation:
+        """Reserve room for a queue that is about to be created.
 
         Raises: QuotaExceeded.
         """
-        account = await self._account(project)
-        if account.limits.queues:
-            await account.admit(_NOTHING._replace(queues=1))
+        return await self._admit(await self._account(project), NOTHING._replace(queues=1))
 
-    async def admit_claim(self, project: str, messages: int) -> None:
-        """Count messages that are about to be claimed, as many as there may be.
+    async def admit_claim(self, project: str, messages: int) -> Reservation:
+        """Reserve messages that are about to be claimed: as many as may be, at least one.
 
         Raises: QuotaExceeded.
         """
         account = await self._account(project)
         if account.limits.claimed_messages:
-            await account.admit(_NOTHING._replace(claimed=messages))
+            return await account.admit_claim(messages)
+        return account.reserve(NOTHING._replace(claimed=messages))
 
     async def describe(self, project: str) -> tuple[ProjectLimits, Usage]:
         """Return the limits that hold for a project, and what it uses, as the store counts.
@@ -102,13 +100,18 @@ class Quotas:
 
         Raises: InvalidRequest.
         """
-        await self._storage.quotas.put(project, project_limits.encode(overrides))
-        self._accounts.pop(project, None)
+        document = project_limits.encode(overrides)
+        try:
+            await self._storage.quotas.put(project, document)
+        finally:
+            self._changed(project)
 
     async def forget(self, project: str) -> None:
         """Let the defaults hold for a project again."""
-        await self._storage.quotas.delete(project)
-        self._accounts.pop(project, None)
+        try:
+            await self._storage.quotas.delete(project)
+        finally:
+            self._changed(project)
 
     async def list(
         self, *, marker: str, limit: int
@@ -122,13 +125,31 @@ class Quotas:
         following = found[-1][0] if len(found) == limit else None
         return [(name, project_limits.decode(stored)) for name, stored in found], following
 
+    def _changed(self, project: str) -> None:
+        """Read the limits of a project anew, also if nobody knows whether they changed."""
+        if project in self._accounts:
+            self._accounts[project].forget_limits()
+
+    async def _admit(self, account: Account, more: Usage) -> Reservation:
+        if account.limits.counts:
+            return await account.admit(more)
+        return account.reserve(more)
+
     async def _account(self, project: str) -> Account:
         account = self._accounts.get(project)
         if account is None:
-            account = Account(self._storage, self._clock, project, self._defaults)
-            await account.read()
             if len(self._accounts) >= _REMEMBERED:
-                self._accounts.pop(next(iter(self._accounts)))
-            account = self._accounts.setdefault(project, account)
+                self._forget_half()
+            account = Account(self._storage, self._clock, project, self._defaults)
+            self._accounts[project] = account
+        # NOTE: again, if they were changed while they were read.
+        while not account.is_read:
+            await account.read()
         account.refresh()
         return account
+
+    def _forget_half(self) -> None:
+        """Forget who was here least lately; those who are active read their limits often."""
+        oldest = sorted(self._accounts, key=lambda name: self._accounts[name].read_ms)
+        for project in oldest[: _REMEMBERED // 2]:
+            del self._accounts[project]
