@@ -20,8 +20,7 @@ from tests.identity.endpoints import ADMINS, ENDPOINTS, OPEN, Endpoint, outcome
 from tests.identity.false_keystone import TOKEN, answer, false_keystone, shown
 from tests.identity.issuer import AUDIENCE, ISSUER, SigningKey
 from tests.transport.service import Service
-from transport.app import check_rules
-from transport.audience import Audience
+from transport.audience import Audience, check_rules
 
 Headers = dict[str, str | None]
 Expected = Callable[[Endpoint], str]

@@ -26,8 +26,8 @@ BODY_TIMEOUT_S = 0.5
 class LiveServer:
     """Uvicorn in a thread of this process, set up as under gunicorn."""
 
-    def __init__(self, path: Path) -> None:
-        settings = Settings(body_timeout_s=BODY_TIMEOUT_S)
+    def __init__(self, path: Path, **given: Any) -> None:
+        settings = Settings(body_timeout_s=BODY_TIMEOUT_S, **given)
         storage, clock = open_storage(f"sqlite:///{path}", timeout_ms=5000), SystemClock()
         app = application(settings, storage, clock)
         config = uvicorn.Config(
