@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, MutableSequence, Sequence
 
 from queues.errors import MessageSealed, QueueChanged, StorageUnavailable
 from queues.model import Claim, Idempotency, Message, MessagePage, NewMessage, Refusal
@@ -101,7 +101,7 @@ class SealedMessages(MessageStore):
     async def pop(
         self, project: str, queue: str, *, limit: int, now_ms: int
     ) -> Sequence[Message]:
-        """See the contract. One step as far as nothing is encrypted.
+        """See the contract. One step, and one more when it brings too few, if all is plain.
 
         From the first encrypted message on it leases, decrypts, and only then removes what
         could be decrypted. What cannot be, and everything after a crash or an outage in
@@ -111,7 +111,7 @@ class SealedMessages(MessageStore):
         Raises: StorageUnavailable when nothing was removed, and the store failed or nothing
         of what was found could be decrypted.
         """
-        popped: list[Message] = []
+        popped: MutableSequence[Message] = []
         try:
             await self._pop_into(popped, project, queue, limit, now_ms)
         except StorageUnavailable as ex:
@@ -122,7 +122,12 @@ class SealedMessages(MessageStore):
         return popped
 
     async def _pop_into(
-        self, popped: list[Message], project: str, queue: str, limit: int, now_ms: int
+        self,
+        popped: MutableSequence[Message],
+        project: str,
+        queue: str,
+        limit: int,
+        now_ms: int,
     ) -> None:
         try:
             while (rest := limit - len(popped)) and (
