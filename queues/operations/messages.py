@@ -121,7 +121,12 @@ class MessageOperations:
                 now_ms=self._clock.now_ms(),
             )
 
-        seqs = await self._policies.apply(project, queue, step)
+        if self._quotas.is_free(project):
+            seqs = await self._policies.apply(project, queue, step)
+        else:
+            body_bytes = sum(len(draft.body) for draft in drafts)
+            with await self._quotas.admit_messages(project, len(drafts), body_bytes):
+                seqs = await self._policies.apply(project, queue, step)
         return Posted(ids.message_ids(seqs, ids.queue_tag(project, queue)), made_queue)
 
     def _prepare(
