@@ -1,0 +1,33 @@
+"""A store whose calls are counted, and held back when a test wants it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+from tests.transport.faults import FaultyStorage
+
+
+class Calls:
+    """Counts the calls of a store by name, and can make some of them wait."""
+
+    def __init__(self, storage: FaultyStorage) -> None:
+        self.made: Counter[str] = Counter()
+        self._gates: dict[str, asyncio.Event] = {}
+        storage.before = self._before
+
+    def hold(self, name: str) -> asyncio.Event:
+        """Let calls of that name wait until the event is set."""
+        self._gates[name] = asyncio.Event()
+        return self._gates[name]
+
+    async def until(self, name: str, number: int) -> None:
+        """Wait until so many calls of that name have begun."""
+        while self.made[name] < number:
+            await asyncio.sleep(0)
+
+    async def _before(self, name: str) -> None:
+        self.made[name] += 1
+        gate = self._gates.get(name)
+        if gate is not None:
+            await gate.wait()
