@@ -33,6 +33,7 @@ class RevocationList:
         """
         if self._next is None:
             self._next = asyncio.create_task(self._read_after(self._running))
+            self._next.add_done_callback(_seen)
         # NOTE: shielded, as others wait for the same answer.
         await asyncio.shield(self._next)
         return not self._ids.isdisjoint(credential_ids)
@@ -47,3 +48,9 @@ class RevocationList:
         )
         if found is not None:
             self._version, self._ids = found.version, found.ids
+
+
+def _seen(task: asyncio.Task[None]) -> None:
+    """Take note of a failure: whoever waits meets it, though all may have gone away."""
+    if not task.cancelled():
+        task.exception()
