@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.markdown import ROOT
+from tests.docs.markdown import ROOT, rows
 
+_SECURITY = ROOT / "docs/security.md"
 _PAGE = ROOT / "docs/guarantees.md"
 _TEST = re.compile(r"`(tests/\w+/\w+\.py)(?:::(\w+))?`")
 
@@ -25,15 +26,24 @@ def _tests_in(path: Path) -> set[str]:
     }
 
 
-def test_every_named_test_exists() -> None:
-    named = _TEST.findall(_PAGE.read_text(encoding="utf-8"))
-    assert len(named) > 50
+@pytest.mark.parametrize(("page", "more_than"), [(_PAGE, 50), (_SECURITY, 35)])
+def test_every_named_test_exists(page: Path, more_than: int) -> None:
+    named = _TEST.findall(page.read_text(encoding="utf-8"))
+    assert len(named) > more_than
     missing = [
         f"{path}::{name}"
         for path, name in named
         if not (ROOT / path).is_file() or (name and name not in _tests_in(ROOT / path))
     ]
     assert not missing
+
+
+def test_every_threat_names_what_stops_it_and_a_test() -> None:
+    for threat, stopped_by, tests in rows(_SECURITY, "Threat"):
+        assert stopped_by, threat
+        assert all(name for _, name in _TEST.findall(tests)), threat
+        assert _TEST.sub("", tests).strip(", ") == "", threat
+        assert _TEST.findall(tests), threat
 
 
 @pytest.mark.parametrize("number", range(1, 9))
