@@ -111,6 +111,36 @@ def test_a_bad_variable_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     _assert_one_line(result, 2, "NUSKU_PORT", "many")
 
 
+SHORT_KEY = "c2VjcmV0"
+JWT = 'auth_strategy = "jwt"\njwt_issuer = "i"\njwt_audience = "a"\n'
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ('policy_file = "absent.toml"', ("policy file", "absent.toml")),
+        ('policy_file = "policy.toml"', ("queues:create", "'roles:a' is no check")),
+        ('keys_file = "absent.toml"', ("file of keys", "absent.toml")),
+        ('keys_file = "keys.toml"', ("keys.toml", "[tokens] k", "32 bytes")),
+        (JWT, ("jwt", "jwt_keys")),
+        (JWT + 'jwt_keys = "absent.pem"', ("jwt_keys", "absent.pem")),
+        (JWT + 'jwt_keys = "."', ("jwt_keys",)),
+        ('auth_strategy = "keystone"\nkeystone_url = "http://k/v3"', ("keystone_password",)),
+        ('auth_strategy = "magic"', ("auth_strategy", "keystone")),
+    ],
+)
+def test_wrong_settings_of_who_may_do_what_are_one_line_and_exit_code_2(
+    tmp_path: Path, settings: str, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "nusku.toml").write_text(settings)
+    (tmp_path / "policy.toml").write_text('"queues:create" = "roles:a"')
+    (tmp_path / "keys.toml").write_text(f'[tokens]\nk = "{SHORT_KEY}"')
+    result = _run(tmp_path, "serve", "--port", "0", "--config", "nusku.toml")
+    _assert_one_line(result, 2, *words)
+    assert SHORT_KEY not in result.stderr
+    assert not list(tmp_path.glob("nusku.db*")), "and nothing was made"
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
 def test_a_config_file_that_may_not_be_read_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     secret = tmp_path / "secret.toml"
