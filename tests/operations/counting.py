@@ -1,4 +1,4 @@
-"""A store whose calls are counted and held back, and a clock that is set, if a test wants it."""
+"""A store whose calls are counted and held back, and a clock that can be set."""
 
 from __future__ import annotations
 
