@@ -58,7 +58,8 @@ def server(tmp_path: Path, serve: Serve, store: Store, token: TokenCommand) -> N
 
 def _answers_of_both_workers(server: NuskuServer, token: str, queue: str) -> set[int]:
     """Post until both workers have answered, and return all statuses."""
-    statuses, workers = set(), set()
+    statuses: set[int] = set()
+    workers: set[str] = set()
 
     def post(_: int) -> httpx.Response:
         return httpx.post(
