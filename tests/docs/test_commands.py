@@ -49,7 +49,9 @@ def _run(scripts: list[str], url: str, folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("page", "at_least"), [("README.md", 14), ("docs/http-api.md", 25)], ids=str
+    ("page", "at_least"),
+    [("README.md", 14), ("docs/http-api.md", 25), ("docs/authentication.md", 4)],
+    ids=str,
 )
 def test_every_curl_answers_as_shown(
     page: str, at_least: int, nusku: NuskuServer, tmp_path: Path
@@ -83,6 +85,6 @@ def test_the_readme_begins_with_the_two_commands() -> None:
 
 
 def test_no_curl_is_hidden_in_a_block_that_is_not_run() -> None:
-    for page in (ROOT / "README.md", ROOT / "docs/http-api.md"):
+    for page in map(ROOT.joinpath, ("README.md", "docs/http-api.md", "docs/authentication.md")):
         for block in blocks(page):
             assert _is_script(block) or "curl" not in block.text
