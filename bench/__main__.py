@@ -6,7 +6,17 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bench import bare, compare, depth, http, profile, table, workers
+from bench import (
+    authentication,
+    bare,
+    compare,
+    depth,
+    http,
+    neighbours,
+    profile,
+    table,
+    workers,
+)
 from bench.budget import command as budget
 from bench.client import LoadFailed
 from bench.options import parser
@@ -21,6 +31,8 @@ _COMMANDS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
     "budget": budget.run,
     "depth": depth.run,
     "workers": workers.run,
+    "neighbours": neighbours.run,
+    "authentication": authentication.run,
     "table": table.run,
 }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from bench import service
+from bench import credentials, service
 from bench.beside import Figures, in_turns, middle, ratios
 from bench.client import LoadFailed
 from bench.measure import Plan, Target, measure, measure_bare
@@ -43,10 +43,10 @@ def run(flags: argparse.Namespace) -> dict[str, Any]:
         ) as bare:
             results = [
                 _beside(workload, Target(bare.host, bare.workers), flags, folder / workload)
-                for workload in names(flags.workload)
+                for workload in _workloads(flags)
             ]
         document: dict[str, Any] = {"storage": flags.start, "results": results}
-        if flags.start and flags.memory:
+        if flags.start and flags.memory and flags.auth == "none":
             document["memory"] = _memory(flags, folder / "memory")
         return document
 
@@ -100,8 +100,23 @@ def _targets(flags: argparse.Namespace, folder: Path) -> Iterator[Mapping[str, T
         targets = {}
         for name, cores in places.items():
             server, store = stack.enter_context(started(flags, folder / name, cores))
-            targets[name] = Target(server.host, server.workers, store.pids)
+            targets[name] = Target(
+                server.host,
+                server.workers,
+                store.pids,
+                headers=credentials.headers(flags.auth, server.host),
+            )
         yield targets
+
+
+def _workloads(flags: argparse.Namespace) -> Sequence[str]:
+    """Return what to measure; a credential is for one project, and `mixed` has many."""
+    chosen = names(flags.workload)
+    if flags.auth == "none":
+        return chosen
+    if not flags.start:
+        raise LoadFailed("--auth needs a server of its own: --start")
+    return [name for name in chosen if name != "mixed"]
 
 
 def _running(flags: argparse.Namespace) -> Target:
@@ -132,7 +147,7 @@ def started(
             store.url,
             workers=flags.workers,
             cores=flags.server_cores,
-            settings=SETTINGS,
+            settings={**SETTINGS, **credentials.settings(flags.auth, folder)},
         ) as server,
     ):
         yield server, store

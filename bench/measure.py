@@ -59,13 +59,14 @@ class Usage(NamedTuple):
 class Target(NamedTuple):
     """A server: its address, the processes of its workers and those of its store.
 
-    `cores` are those of the workers; none means all.
+    `cores` are those of the workers; none means all. `headers` go with every request.
     """
 
     host: str
     workers: Sequence[int] = ()
     store: Sequence[int] = ()
     cores: Collection[int] = ()
+    headers: str = ""
 
     def usage(self) -> Usage:
         """Return the processor time used so far."""
@@ -88,7 +89,7 @@ def measure(name: str, target: Target, plan: Plan) -> dict[str, Any]:
 
 async def _measure(name: str, workload: Workload, target: Target, plan: Plan) -> dict[str, Any]:
     queue = plan.queue or f"{PREFIX}{secrets.token_hex(6)}"
-    scene = Scene(target.host, queue, plan.body_bytes)
+    scene = Scene(target.host, queue, plan.body_bytes, target.headers)
     client = await connect(target.host)
     answers = await fill(
         client,

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from bench.credentials import KINDS as AUTH
 from bench.measure import Plan
 from bench.stores import FSYNC
 from bench.workloads import WORKLOADS
@@ -26,6 +27,10 @@ def parser() -> argparse.ArgumentParser:
     _add_http(commands.add_parser("http", help="load over HTTP, beside the ceiling"))
     _add_compare(commands.add_parser("compare", help="Zaqar and Nusku on the same Redis"))
     _add_depth(commands.add_parser("depth", help="latency in empty and in deep queues"))
+    _add_neighbours(
+        commands.add_parser("neighbours", help="a quiet project beside a noisy one")
+    )
+    _add_authentication(commands.add_parser("authentication", help="posts with credentials"))
     _add_workers(commands.add_parser("workers", help="two workers beside one"))
     wrk = commands.add_parser("ceiling", help="the bare application, under wrk, too")
     _add_load(wrk)
@@ -50,6 +55,7 @@ def _add_http(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--pid", type=int, help="with --url: its master process")
     add("--no-memory", dest="memory", action="store_false", help="leave it out")
+    add("--auth", choices=AUTH, default=AUTH[0], help="what requests prove themselves with")
     add("--apart", action="store_true", help="also with the store on the cores of the load")
     _add_rounds(command, 3)
     _add_load(command)
@@ -78,6 +84,25 @@ def _add_workers(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--start", action="append", choices=_STORES, default=[], help=f"{KINDS} if none")
     _add_rounds(command, 5)
+    _add_load(command)
+    _add_place(command)
+
+
+def _add_neighbours(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--start", action="append", choices=_STORES, default=[], help=f"{KINDS} if none")
+    add("--share", type=float, default=20.0, metavar="PER_S", help="rate of the noisy one")
+    add("--times", type=float, default=100.0, help="how often it offers its share")
+    _add_rounds(command, 7)
+    _add_load(command)
+    _add_place(command)
+    command.set_defaults(rate=200.0, duration=5.0)
+
+
+def _add_authentication(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--start", choices=_STORES, default="sqlite", help="default: sqlite")
+    _add_rounds(command, 9)
     _add_load(command)
     _add_place(command)
 

@@ -51,6 +51,31 @@ _SCALING = (
     ("x for a free core", "{scaling}"),
     ("others busy", "{others_busy}"),
 )
+_NEIGHBOURS = (
+    ("store", "{storage}"),
+    ("p50 alone, ms", "{alone_p50_ms}"),
+    ("limited", "{limited_p50_ms}"),
+    ("unlimited", "{unlimited_p50_ms}"),
+    ("p99 alone, ms", "{alone_p99_ms}"),
+    ("limited", "{limited_p99_ms}"),
+    ("unlimited", "{unlimited_p99_ms}"),
+    ("p99 limited, x alone", "{limited_p99_times}"),
+    ("p99 unlimited, x alone", "{unlimited_p99_times}"),
+    ("noisy admitted, per second", "{limited_noisy_admitted_per_s}"),
+    ("noisy refused, per second", "{limited_noisy_refused_per_s}"),
+    ("own lag p99", "{own_lag_p99_ms}"),
+    ("others busy", "{others_busy}"),
+)
+_AUTHENTICATION = (
+    ("store", "{storage}"),
+    ("workload", "{workload}"),
+    ("credential", "{auth}"),
+    ("per second", "{per_s:,.0f}"),
+    ("x without", "{times}"),
+    ("CPU us/request", "{server_cpu_us_per_request}"),
+    ("CPU, x without", "{cpu_times}"),
+    ("others busy", "{others_busy}"),
+)
 _COMPARISON = (
     ("workload", "{workload}"),
     ("Zaqar per second", "{zaqar_per_s:,.0f}"),
@@ -66,6 +91,8 @@ _TABLES = (
     ("comparison", _COMPARISON),
     ("depth", _DEPTH),
     ("scaling", _SCALING),
+    ("neighbours", _NEIGHBOURS),
+    ("authentication", _AUTHENTICATION),
 )
 
 

@@ -16,12 +16,14 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 class Requests:
     """Makes the requests of one client of one tenant."""
 
-    def __init__(self, host: str, *, project: str = "bench", client_id: str = "") -> None:
-        """Send to `host`, which may have a port."""
+    def __init__(
+        self, host: str, *, project: str = "bench", client_id: str = "", headers: str = ""
+    ) -> None:
+        """Send to `host`, which may have a port; `headers` are more lines, with their ends."""
         self.client_id = client_id or str(uuid.UUID(int=1))
         self._head = (
             f"Host: {host}\r\nClient-ID: {self.client_id}\r\nX-Project-ID: {project}\r\n"
-            "Accept: application/json\r\n"
+            f"Accept: application/json\r\n{headers}"
         )
 
     def request(self, method: str, path: str, body: bytes = b"") -> bytes:

@@ -34,13 +34,14 @@ class Scene:
     host: str
     queue: str
     body_bytes: int
+    headers: str = ""
     stock: deque[bytes] = field(default_factory=deque)
     seeds: itertools.count[int] = field(default_factory=itertools.count)
 
     @property
     def requests(self) -> Requests:
         """The requests of the one tenant that most workloads have."""
-        return Requests(self.host)
+        return Requests(self.host, headers=self.headers)
 
 
 class Workload(NamedTuple):
