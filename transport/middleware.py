@@ -73,7 +73,7 @@ class RequestContext:
         if queue is not None:
             headers.check_queue(queue)
         self._check_policy(req, resource, identity, queue)
-        if not self._quotas.is_free(identity.project):
+        if not self._quotas.is_free(identity.project) and _is_limited(resource):
             await self._quotas.admit_request(identity.project)
 
     def _check_policy(
@@ -83,6 +83,11 @@ class RequestContext:
         rule = resource.rules.get(req.method)
         if rule is not None:
             self._authorization.check(rule, identity, queue)
+
+
+def _is_limited(resource: Any) -> bool:
+    """Say whether a resource counts against rates: not where an operator sets them."""
+    return getattr(resource, "limited", True)
 
 
 def _check_path(req: falcon.asgi.Request, params: dict[str, Any]) -> None:

@@ -39,6 +39,8 @@ class OwnQuota(_QuotaResource):
 class QuotaCollection(_QuotaResource):
     """`/v2/quotas`; the project is a parameter, as its name may hold any character."""
 
+    # NOTE: else an operator could lock himself out.
+    limited: ClassVar = False
     rules: ClassVar = {
         "GET": "quotas:get",
         "PUT": "quotas:update",
