@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -57,18 +58,21 @@ class JwtStrategy(Strategy):
         self._leeway_s = leeway_s
         self._claims = claims
         self._clock = clock
-        self._known: dict[str, Verified] = {}
+        # SECURITY: by digest, as tokens are secrets, and may be long.
+        self._known: dict[bytes, Verified] = {}
 
     async def identify(self, req: falcon.asgi.Request) -> Identity:
         """See Strategy."""
         token = presented_token(req)
         if not token:
             raise _unauthorized("A token is required in X-Auth-Token or Authorization.", None)
-        known = self._known.get(token)
+        digest = hashlib.sha256(token.encode()).digest()
+        known = self._known.get(digest)
         if known is None or known.keys != self._keys.version:
-            known = await self._verify(token)
+            self._known.pop(digest, None)
+            known = self._remember(digest, await self._verify(token))
         if known.expires_ms <= self._clock.now_ms():
-            self._known.pop(token, None)
+            self._known.pop(digest, None)
             raise _unauthorized("The token has expired.", "invalid_token")
         check_project(req, known.identity)
         return known.identity
@@ -79,12 +83,14 @@ class JwtStrategy(Strategy):
             identity = _identity(claims, self._claims)
             expires_ms = (int(claims["exp"]) + self._leeway_s) * 1000
         except (jwt.PyJWTError, ValueError, OverflowError, RecursionError) as ex:
-            self._known.pop(token, None)
             # NOTE: the library's texts name the check that failed and hold no part of a token.
             raise _unauthorized(f"The token is not valid: {ex}.", "invalid_token") from ex
+        return Verified(identity, expires_ms, self._keys.version)
+
+    def _remember(self, digest: bytes, verified: Verified) -> Verified:
         if len(self._known) >= _REMEMBERED:
             self._known.pop(next(iter(self._known)))
-        verified = self._known[token] = Verified(identity, expires_ms, self._keys.version)
+        self._known[digest] = verified
         return verified
 
     async def _decode(self, token: str) -> dict[str, Any]:
