@@ -89,7 +89,7 @@ def measure(name: str, target: Target, plan: Plan) -> dict[str, Any]:
 
 async def _measure(name: str, workload: Workload, target: Target, plan: Plan) -> dict[str, Any]:
     queue = plan.queue or f"{PREFIX}{secrets.token_hex(6)}"
-    scene = Scene(target.host, queue, plan.body_bytes, target.headers)
+    scene = Scene(target.host, queue, plan.body_bytes, headers=target.headers)
     client = await connect(target.host)
     answers = await fill(
         client,

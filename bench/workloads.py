@@ -34,9 +34,9 @@ class Scene:
     host: str
     queue: str
     body_bytes: int
-    headers: str = ""
     stock: deque[bytes] = field(default_factory=deque)
     seeds: itertools.count[int] = field(default_factory=itertools.count)
+    headers: str = ""
 
     @property
     def requests(self) -> Requests:
