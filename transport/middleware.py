@@ -73,7 +73,7 @@ class RequestContext:
         if queue is not None:
             headers.check_queue(queue)
         self._check_policy(req, resource, identity, queue)
-        if not self._quotas.is_free(identity.project) and _is_limited(resource):
+        if not self._quotas.is_free_request(identity.project) and _is_limited(resource):
             await self._quotas.admit_request(identity.project)
 
     def _check_policy(

@@ -84,13 +84,13 @@ class Account:
         # NOTE: shielded, as others wait for the same answer.
         await asyncio.shield(self._start_reading())
 
-    def refresh(self) -> None:
+    def refresh(self, now_ms: int) -> None:
         """Read the limits again in the background when they are old.
 
         NOTE: when the clock stepped back, they are, too. In a failure what was known goes on
         to hold; the request itself will meet the store.
         """
-        if self._reading is None and not 0 <= self._clock.now_ms() - self.read_ms < REREAD_MS:
+        if self._reading is None and not 0 <= now_ms - self.read_ms < REREAD_MS:
             self._start_reading()
 
     def forget_limits(self) -> None:

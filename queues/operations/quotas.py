@@ -9,7 +9,7 @@ from queues import project_limits
 from queues.clock import Clock
 from queues.limits import Limits, check_count
 from queues.model import Usage
-from queues.operations.accounts import NOTHING, Account, Reservation
+from queues.operations.accounts import NOTHING, REREAD_MS, Account, Reservation
 from queues.project_limits import ProjectLimits
 from queues.storage import Storage
 
@@ -42,9 +42,16 @@ class Quotas:
         PERF: then nobody needs to be asked for admission, and most projects are free.
         """
         account = self._accounts.get(project)
+        return account is not None and account.is_free
+
+    def is_free_request(self, project: str) -> bool:
+        """Say the same where a request begins: there, what is known is kept up to date."""
+        account = self._accounts.get(project)
         if account is None:
             return False
-        account.refresh()
+        now_ms = self._clock.now_ms()
+        if not 0 <= now_ms - account.read_ms < REREAD_MS:
+            account.refresh(now_ms)
         return account.is_free
 
     async def admit_request(self, project: str) -> None:
@@ -145,7 +152,7 @@ class Quotas:
         # NOTE: again, if they were changed while they were read.
         while not account.is_read:
             await account.read()
-        account.refresh()
+        account.refresh(self._clock.now_ms())
         return account
 
     def _forget_half(self) -> None:
