@@ -59,6 +59,7 @@ class RequestContext:
         headers.check_content_type(req)
         req.context.media = headers.accepted(req)
         if identity is not None:
+            req.context.caller = Caller(identity.project, "", identity)
             self._check_policy(req, resource, identity, None)
 
     async def _admit(self, req: falcon.asgi.Request, resource: Any, queue: str | None) -> None:

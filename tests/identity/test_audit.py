@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.clock import MovableClock
 from tests.identity.issuer import SigningKey
 from tests.transport.service import Service
 from transport.logs import LineFormatter, configure
@@ -87,13 +88,13 @@ async def test_a_line_says_who_and_what(service: Service, lines: io.StringIO) ->
 async def test_each_refusal_has_a_line(
     guarded: Service,
     issuer_key: SigningKey,
-    clock: object,
+    clock: MovableClock,
     lines: io.StringIO,
     headers: dict[str, str],
     status: int,
     code: str,
 ) -> None:
-    valid = {"X-Auth-Token": issuer_key.token(clock)}  # type: ignore[arg-type]
+    valid = {"X-Auth-Token": issuer_key.token(clock)}
     answer = await guarded.get("/v2/queues?marker=hush", headers={**valid, **headers})
     assert answer.status == status
     (line,) = lines.getvalue().splitlines()
@@ -110,6 +111,16 @@ async def test_a_refusal_by_policy_names_rule_and_caller(
     (line,) = lines.getvalue().splitlines()
     assert "quotas:get" in line
     assert 'project="p1"' in line
+
+
+async def test_a_refusal_of_an_operator_names_who_it_was(
+    guarded: Service, issuer_key: SigningKey, clock: MovableClock, lines: io.StringIO
+) -> None:
+    token = issuer_key.token(clock, sub="bob")
+    assert (await guarded.get("/v2/health", headers={"X-Auth-Token": token})).status == 403
+    (line,) = lines.getvalue().splitlines()
+    assert 'user="bob"' in line
+    assert "health:get" in line
 
 
 async def test_nobody_forges_a_line(service: Service, lines: io.StringIO) -> None:
