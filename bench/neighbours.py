@@ -73,7 +73,7 @@ def _store(kind: str, flags: argparse.Namespace, folder: Path) -> Figures:
             for name, project in _NOISY.items()
         }
         found = {"storage": kind, **compared(in_turns(flags.rounds, measures))}
-    print(", ".join(f"{one} {value}" for one, value in found.items()), flush=True)
+    print(f"{kind}: p99 {found['limited_p99_times']} x alone with a limit", flush=True)
     return found
 
 
@@ -154,9 +154,17 @@ def compared(windows: Mapping[str, Sequence[Figures]]) -> Figures:
     for name, found in windows.items():
         for figure in ("noisy_admitted_per_s", "noisy_refused_per_s", "server_busy"):
             shown[f"{name}_{figure}"] = median(one[figure] for one in found)
+    rounds = [
+        {
+            name: {"p99_ms": one["latency"]["p99_ms"], "others_busy": one["others_busy"]}
+            for name, one in zip(windows, turn, strict=True)
+        }
+        for turn in zip(*windows.values(), strict=True)
+    ]
     every = [one for found in windows.values() for one in found]
     return {
         **shown,
+        "rounds": rounds,
         "own_lag_p99_ms": max(one["own_lag"]["p99_ms"] for one in every),
         "others_busy": max(one["others_busy"] for one in every),
     }
