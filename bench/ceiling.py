@@ -1,8 +1,8 @@
-"""The ceiling: a bare Falcon application under the same server, which only parses and answers.
+"""The ceiling: a bare Falcon application under a plain server, which only parses and answers.
 
 It reads a post as JSON and answers as if it had stored one message; it answers a GET with a
 constant. No checks, no headers of its own, no store: what is left is the price of HTTP,
-gunicorn, uvicorn, uvloop and Falcon. Run by `python -m bench`, or by hand:
+gunicorn, uvicorn's own worker, uvloop and Falcon. Run by `python -m bench`, or by hand:
 
     python -m bench.ceiling <port> <workers>
 """
@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import socket
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 import falcon
 import falcon.asgi
 from gunicorn.app.base import BaseApplication
+from uvicorn_worker import UvicornWorker
 
 from queues.config import Settings
 from transport.listener import listen
@@ -46,8 +47,20 @@ def application() -> falcon.asgi.App[Any, Any]:
     return app
 
 
+class PlainWorker(UvicornWorker):
+    """Uvicorn's worker as it comes, without a log of requests, like ours."""
+
+    CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
+        "loop": "uvloop",
+        "http": "httptools",
+        "ws": "none",
+        "lifespan": "off",
+        "access_log": False,
+    }
+
+
 class Bare(BaseApplication):
-    """Gunicorn with the options of the real server."""
+    """Gunicorn with the options of the real server, but a plain worker."""
 
     def __init__(self, listener: socket.socket, workers: int) -> None:
         """Serve on `listener` with so many processes."""
@@ -58,7 +71,8 @@ class Bare(BaseApplication):
     def load_config(self) -> None:
         """Take the options of the real server."""
         options = gunicorn_options(Settings(workers=self._workers, log_level="warning"))
-        for name, value in {**options, "bind": f"fd://{self._fd}"}.items():
+        plain = {"worker_class": PlainWorker, "bind": f"fd://{self._fd}"}
+        for name, value in {**options, **plain}.items():
             self.cfg.set(name, value)
 
     def load(self) -> falcon.asgi.App[Any, Any]:

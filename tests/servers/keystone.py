@@ -132,18 +132,18 @@ class KeystoneServer(Server):
 
     def new_project(self, name: str) -> str:
         """Create a project and return its id."""
-        return self.call("POST", "/projects", {"project": {"name": name}})["id"]
+        return str(self.call("POST", "/projects", {"project": {"name": name}})["id"])
 
     def new_user(self, name: str, password: str) -> str:
         """Create a user and return its id."""
         user = {"name": name, "password": password}
-        return self.call("POST", "/users", {"user": user})["id"]
+        return str(self.call("POST", "/users", {"user": user})["id"])
 
     def role(self, name: str) -> str:
         """Return the id of a role, which is created if need be."""
         found = self.call("GET", f"/roles?name={name}")
         role = found[0] if found else self.call("POST", "/roles", {"role": {"name": name}})
-        return role["id"]
+        return str(role["id"])
 
     def grant(self, user: str, project: str, *roles: str) -> None:
         """Give a user roles in a project."""
