@@ -111,14 +111,21 @@ RUNS = [
 ]
 
 
+#: Any other parameter, so what generators make of it is right, whatever they think.
+FILTERS = {"$ref": "#/components/parameters/MetadataFilter"}
+
+
 @pytest.mark.parametrize(("mode", "accept"), RUNS)
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_the_service_does_as_described(
     described: Any, method: str, path: str, mode: GenerationMode, accept: str
 ) -> None:
     operation = described[path][method.upper()]
-    if mode is GenerationMode.NEGATIVE and "parameters" not in operation.definition.raw:
+    parameters = operation.definition.raw.get("parameters", ())
+    if mode is GenerationMode.NEGATIVE and not parameters:
         pytest.skip("nothing could be wrong")
+    if mode is GenerationMode.NEGATIVE and FILTERS in parameters:
+        pytest.skip("a parameter with a wrong name is a filter; see test_parameters.py")
 
     @given(case=operation.as_strategy(generation_mode=mode))
     @BOUNDED
