@@ -94,7 +94,9 @@ def running_store(
     if kind == "sqlite":
         yield SqliteStore(folder)
     elif kind == "redis":
-        server = RedisServer(folder, "--appendfsync", fsync)
+        # NOTE: a rewrite of the log, by another process, would fall into some windows only.
+        steady = ("--auto-aof-rewrite-percentage", "0")
+        server = RedisServer(folder, "--appendfsync", fsync, *steady)
         with _running(server, redis_binary(), cores) as pids:
             yield RedisStore(server, pids)
     elif url := external_mongodb():
