@@ -10,20 +10,18 @@ stamp   new with every change
 from __future__ import annotations
 
 import asyncio
-import math
 
 from pymongo.errors import DuplicateKeyError
 
+from queues import token_bucket
 from queues.errors import StorageUnavailable
 from queues.model import Rate
+from queues.token_bucket import Bucket
 from storage_drivers.mongodb.layout import NEVER, Database, Document, new_token
 
 #: Attempts while other processes take from the same bucket; each waits a little longer.
 _ATTEMPTS = 30
 _PAUSE_S = 0.001
-
-#: So near to a whole token counts as one: ten times a tenth is a little less.
-_NEARLY = 1e-6
 
 
 async def take(db: Database, bucket_id: str, *, tokens: int, rate: Rate, now_ms: int) -> int:
@@ -59,22 +57,11 @@ def _taken(
     before: Document | None, tokens: int, rate: Rate, now_ms: int
 ) -> tuple[int, Document]:
     """Return how many tokens can be taken, and the bucket without them."""
-    level, latest_ms = (before["level"], before["latest"]) if before else (rate.burst, now_ms)
-    passed_ms = max(0, now_ms - latest_ms)
-    level = min(rate.burst, level + passed_ms * rate.per_s / 1000)
-    taken = min(tokens, int(level + _NEARLY))
-    latest_ms += passed_ms
+    bucket = Bucket(before["level"], before["latest"]) if before else None
+    taken, after = token_bucket.take(bucket, tokens, rate, now_ms)
     return taken, {
-        "level": float(level - taken),
-        "latest": latest_ms,
-        "full": min(NEVER, latest_ms + _filling_ms(level - taken, rate)),
+        "level": after.level,
+        "latest": after.latest_ms,
+        "full": token_bucket.full_ms(after, rate, NEVER),
         "stamp": new_token(),
     }
-
-
-def _filling_ms(level: float, rate: Rate) -> int:
-    """Return how long it takes until a bucket is full."""
-    missing = rate.burst - level
-    if missing * 1000 >= NEVER * rate.per_s:
-        return NEVER
-    return math.ceil(missing * 1000 / rate.per_s)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import sqlite3
 from collections.abc import Sequence
 from functools import partial
 
+from queues import token_bucket
 from queues.ledgers import QuotaStore
 from queues.model import Rate, Usage
+from queues.token_bucket import Bucket
 from storage_drivers.sqlite.codec import pack_name, unpack_name
 from storage_drivers.sqlite.lane import Lane
 from storage_drivers.sqlite.layout import NEVER_MS, statements
 from storage_drivers.sqlite.transaction import Transaction
 
 _SQL = statements("quotas")
-
-#: So near to a whole token counts as one: ten times a tenth is a little less.
-_NEARLY = 1e-6
 
 
 class Quotas(QuotaStore):
@@ -84,20 +82,8 @@ def _take(
     transaction: Transaction, names: tuple[bytes, bytes], tokens: int, rate: Rate, now_ms: int
 ) -> int:
     row = transaction.execute(_SQL["tokens"], names).fetchone()
-    level, latest_ms = (rate.burst, now_ms) if row is None else row
-    passed_ms = max(0, now_ms - latest_ms)
-    level = min(rate.burst, level + passed_ms * rate.per_s / 1000)
-    taken = min(tokens, int(level + _NEARLY))
-    latest_ms += passed_ms
-    full_ms = latest_ms + _filling_ms(level - taken, rate)
-    arguments = (*names, level - taken, latest_ms, min(full_ms, NEVER_MS))
-    transaction.execute(_SQL["save_tokens"], arguments)
+    before = None if row is None else Bucket(*row)
+    taken, after = token_bucket.take(before, tokens, rate, now_ms)
+    full_ms = token_bucket.full_ms(after, rate, NEVER_MS)
+    transaction.execute(_SQL["save_tokens"], (*names, *after, full_ms))
     return taken
-
-
-def _filling_ms(level: float, rate: Rate) -> int:
-    """Return how long it takes until a bucket is full."""
-    missing = rate.burst - level
-    if missing * 1000 >= NEVER_MS * rate.per_s:
-        return NEVER_MS
-    return math.ceil(missing * 1000 / rate.per_s)
