@@ -132,7 +132,8 @@ def _version(package: str) -> str | None:
 
 
 def _plain(value: object) -> object:
-    return str(value) if isinstance(value, Path) else value
+    # NOTE: a kept document tells nothing of the folders of a machine.
+    return value.name if isinstance(value, Path) else value
 
 
 def tables(content: dict[str, Any]) -> str:

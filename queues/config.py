@@ -185,7 +185,7 @@ def _check(settings: Settings) -> None:
 def _check_authentication(settings: Settings) -> None:
     """Refuse a server that anybody can use by mistake, or nobody can use at all."""
     strategy = settings.auth_strategy
-    if strategy == "none" and not settings.insecure and not _is_loopback(settings.host):
+    if strategy == "none" and not settings.insecure and not is_loopback(settings.host):
         raise ConfigurationError(
             f"host {settings.host} is reachable from outside, and without authentication "
             "anybody there can read and write every queue; choose an auth_strategy, or add "
@@ -251,7 +251,8 @@ def _check_bounds(settings: Settings) -> None:
             raise ConfigurationError(f"{name} must be between {low} and {high}, not {value}")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Say whether a name or address can be reached from this machine only."""
     if host == "localhost":
         return True
     try:

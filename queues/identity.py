@@ -75,6 +75,11 @@ class Identity(NamedTuple):
     roles: frozenset[str] = frozenset()
     grant: Grant | None = None
 
+    @property
+    def lineage(self) -> tuple[str, ...]:
+        """The ids of the credentials behind the identity; none without a grant."""
+        return self.grant.lineage if self.grant else ()
+
 
 def rules_of(operations: Iterable[str]) -> frozenset[str]:
     """Return the policy rules that short names and names of rules stand for.

@@ -1,6 +1,6 @@
 """The audit log: one line for each change that matters to security, and for each refusal.
 
-    … logger=nusku.audit msg="queue.created" status=201 project="p1" user="ann" …
+    … logger=nusku.audit msg="queue.created" subject="orders" project="p1" user="ann" …
 
 Written by the logger `nusku.audit`, whatever the log level. SECURITY: paths are shown without
 their query, and credentials by their ids, so no line opens anything.

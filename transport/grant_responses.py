@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 import falcon
 import falcon.asgi
@@ -16,7 +15,7 @@ from queues.operations.shares import Share
 from queues.project_limits import ProjectLimits
 from transport.identity import presented_urls
 from transport.items import PREFIX, timestamp
-from transport.responses import ResponseWriter
+from transport.responses import ResponseWriter, links
 
 
 class GrantResponseWriter:
@@ -83,7 +82,7 @@ class GrantResponseWriter:
     ) -> None:
         """Answer with a page of tokens or shares."""
         shown = [_entry(entry) for entry in entries]
-        self._document(req, resp, {name: shown, "links": _links(req, following)})
+        self._document(req, resp, {name: shown, "links": links(req, following)})
 
     def quota(
         self,
@@ -112,7 +111,7 @@ class GrantResponseWriter:
     ) -> None:
         """Answer with a page of projects that have limits of their own."""
         shown = [{"project": project, "limits": limits} for project, limits in listed]
-        self._document(req, resp, {"quotas": shown, "links": _links(req, following)})
+        self._document(req, resp, {"quotas": shown, "links": links(req, following)})
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
@@ -127,10 +126,3 @@ def _entry(entry: Entry) -> dict[str, Any]:
     if entry.uses_left is not None:
         shown["uses_left"] = entry.uses_left
     return shown
-
-
-def _links(req: falcon.asgi.Request, following: str | None) -> list[dict[str, str]]:
-    if following is None:
-        return []
-    query = urlencode({**req.params, "marker": following})
-    return [{"rel": "next", "href": f"{req.path}?{query}"}]

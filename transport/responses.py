@@ -58,7 +58,7 @@ class ResponseWriter:
         """Answer with a page of queues and a link to the next one."""
         document = {
             "queues": [_listed_queue(name, metadata) for name, metadata in page.queues],
-            "links": _links(req, page.marker),
+            "links": links(req, page.marker),
         }
         if page.total:
             document["count"] = page.total
@@ -111,7 +111,7 @@ class ResponseWriter:
     ) -> None:
         """Answer with a page of messages and a link to the next one."""
         marker = None if page.next_seq is None else ids.message_id(page.next_seq, page.tag)
-        document = {"messages": self._shown(req, queue, page), "links": _links(req, marker)}
+        document = {"messages": self._shown(req, queue, page), "links": links(req, marker)}
         self.document(req, resp, document)
 
     def messages(
@@ -198,7 +198,7 @@ def _listed_queue(name: str, metadata: Mapping[str, Any] | None) -> dict[str, An
     return shown
 
 
-def _links(req: falcon.asgi.Request, marker: str | None) -> Any:
+def links(req: falcon.asgi.Request, marker: str | None) -> Any:
     """Return the link to the next page: the caller's own parameters with a new marker."""
     if marker is None:
         return []

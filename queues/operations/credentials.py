@@ -52,7 +52,7 @@ class CredentialRegister:
         Raises: Forbidden when the maker's own credential was revoked meanwhile.
         """
         now_ms = self._clock.now_ms()
-        whole = {**document, "user": maker.user, "lineage": _lineage(maker)}
+        whole = {**document, "user": maker.user, "lineage": maker.lineage}
         credential = Credential(
             credential_id, kind, json.dumps(whole).encode(), now_ms, expires_ms, uses_left
         )
@@ -129,10 +129,6 @@ def _entry(credential: Credential) -> Entry:
         credential.uses_left,
         json.loads(credential.document),
     )
-
-
-def _lineage(maker: Identity) -> tuple[str, ...]:
-    return maker.grant.lineage if maker.grant else ()
 
 
 def _may_see(identity: Identity, entry: Entry) -> bool:

@@ -94,7 +94,7 @@ class ShareOperations:
         terms = self._terms(maker, queue, request)
         share_id = secrets.token_hex(16)
         url = UrlTerms(terms, share_id, counted=request.uses is not None)
-        share = Share(share_id, terms, signed_urls.sign_url(url, self._key()), request.uses)
+        share = Share(share_id, terms, signed_urls.sign(url, self._key()), request.uses)
         await self._remember(maker, queue, share)
         return share
 

@@ -118,7 +118,7 @@ class TokenOperations:
 
 
 def _lineage(maker: Identity) -> tuple[str, ...]:
-    lineage = maker.grant.lineage if maker.grant else ()
+    lineage = maker.lineage
     if len(lineage) >= _MAX_LINEAGE:
         raise Forbidden(f"Tokens are made from tokens {_MAX_LINEAGE} times at the most.")
     return lineage

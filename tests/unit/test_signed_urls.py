@@ -60,7 +60,7 @@ def test_other_terms_need_another_signature(change: dict[str, object]) -> None:
 
 def test_a_url_by_itself_is_bound_to_its_id_and_to_whether_uses_count() -> None:
     url = UrlTerms(TERMS, "s1", counted=True)
-    signature = signed_urls.sign_url(url, KEY)
+    signature = signed_urls.sign(url, KEY)
     assert signed_urls.is_signed(url, signature, KEYS)
     assert not signed_urls.is_signed(url._replace(share_id="s2"), signature, KEYS)
     assert not signed_urls.is_signed(url._replace(counted=False), signature, KEYS)

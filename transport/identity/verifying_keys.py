@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import logging
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from queues.clock import Clock
+from queues.config import is_loopback
 from queues.errors import ConfigurationError
 from transport.identity.exchange import NoAnswer, Site
 
@@ -253,16 +253,9 @@ def _algorithm_for(key: object) -> str:
 
 def _check_url(url: str) -> None:
     parts = urlsplit(url)
-    local = parts.hostname == "localhost" or _is_loopback(parts.hostname or "")
+    local = is_loopback(parts.hostname or "")
     if parts.scheme != "https" and not (parts.scheme == "http" and local):
         raise ConfigurationError(f"jwt_keys: {url} must be an https address")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _reason(ex: Exception) -> str:
