@@ -13,6 +13,7 @@ import jwt
 from queues.clock import Clock
 from queues.identity import Identity
 from queues.limits import MAX_PROJECT_CHARS
+from transport.identity.recent import Recent
 from transport.identity.strategy import Strategy, check_project, presented_token
 from transport.identity.verifying_keys import KeySource, KeysUnavailable
 
@@ -59,7 +60,7 @@ class JwtStrategy(Strategy):
         self._claims = claims
         self._clock = clock
         # SECURITY: by digest, as tokens are secrets, and may be long.
-        self._known: dict[bytes, Verified] = {}
+        self._known: Recent[Verified] = Recent(_REMEMBERED)
 
     async def identify(self, req: falcon.asgi.Request) -> Identity:
         """See Strategy."""
@@ -69,10 +70,9 @@ class JwtStrategy(Strategy):
         digest = hashlib.sha256(token.encode()).digest()
         known = self._known.get(digest)
         if known is None or known.keys != self._keys.version:
-            self._known.pop(digest, None)
-            known = self._remember(digest, await self._verify(token))
+            known = await self._verify(token)
+            self._known.put(digest, known)
         if known.expires_ms <= self._clock.now_ms():
-            self._known.pop(digest, None)
             raise _unauthorized("The token has expired.", "invalid_token")
         check_project(req, known.identity)
         return known.identity
@@ -86,12 +86,6 @@ class JwtStrategy(Strategy):
             # NOTE: the library's texts name the check that failed and hold no part of a token.
             raise _unauthorized(f"The token is not valid: {ex}.", "invalid_token") from ex
         return Verified(identity, expires_ms, self._keys.version)
-
-    def _remember(self, digest: bytes, verified: Verified) -> Verified:
-        if len(self._known) >= _REMEMBERED:
-            self._known.pop(next(iter(self._known)))
-        self._known[digest] = verified
-        return verified
 
     async def _decode(self, token: str) -> dict[str, Any]:
         if len(token) > _MAX_TOKEN_CHARS:
