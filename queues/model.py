@@ -71,6 +71,8 @@ class Message(NamedTuple):
     `claim_id` is set only while that claim's lease lives. `visible_ms` is the end of the
     live lease or the due time of a delay that is still running, and 0 when the message is
     ready. `claim_count` counts claims so far, also after release, lapse and renewal.
+    `number` grows by one for each message that the queue was given since it was created: the
+    difference of two says how many lie between them, gone or not.
     """
 
     seq: int
@@ -83,6 +85,14 @@ class Message(NamedTuple):
     claim_count: int
     visible_ms: int
     dead_letter: DeadLetter | None
+    number: int
+
+
+class Position(NamedTuple):
+    """A place in a queue: the sequence and the number of the message there."""
+
+    seq: int
+    number: int
 
 
 class Claim(NamedTuple):
@@ -215,3 +225,60 @@ class Health:
 
     durability: str
     warnings: Sequence[str] = ()
+
+
+class RecordKind(StrEnum):
+    """What a record is about. Stored, so the words never change."""
+
+    SUBSCRIPTION = "subscription"
+    #: Where the deliveries of a subscription have got to.
+    LANE = "lane"
+    #: Posted messages that are to be notified of.
+    OUTBOX = "outbox"
+    #: What became of one notification.
+    DELIVERY = "delivery"
+    CURSOR = "cursor"
+    SIGNAL = "signal"
+    #: What one sender said to a signal.
+    SIGNAL_DATA = "signal_data"
+    REDRIVE = "redrive"
+
+
+class Record(NamedTuple):
+    """A document as it is kept. `document` is opaque to drivers.
+
+    `version` is made by the caller at random for a new record. At `due_ms` it wants to be
+    taken (None: never), at `expires_ms` it is gone (None: never). `seal` asks for encryption
+    at rest like that of a message.
+    """
+
+    kind: RecordKind
+    scope: str
+    key: str
+    document: bytes
+    version: int
+    due_ms: int | None = None
+    expires_ms: int | None = None
+    seal: bool = False
+
+
+class Taken(NamedTuple):
+    """A record that was taken because it was due, and whose it is."""
+
+    project: str
+    record: Record
+
+
+class TopicKind(StrEnum):
+    """What a hint can be about."""
+
+    QUEUE = "queue"
+    SIGNAL = "signal"
+
+
+class Topic(NamedTuple):
+    """A place to look at: a queue or a signal of a project."""
+
+    project: str
+    kind: TopicKind
+    name: str

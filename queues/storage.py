@@ -33,16 +33,28 @@ from queues.model import (
     Message,
     MessagePage,
     NewMessage,
+    Position,
     Queue,
+    Record,
     Refusal,
     Stats,
 )
+from queues.records import RecordStore
+from queues.wakeups import Wakeups
 
 #: A claim moves at most this many messages to the dead-letter queue, then it stops.
 DEAD_LETTERS_PER_CLAIM = 100
 
 #: A listing looks at no more than this many messages that it does not return.
 HIDDEN_PER_LISTING = 1000
+
+
+def outbox_key(seq: int) -> str:
+    """Return the key of the outbox record of a post whose first sequence is `seq`.
+
+    Keys of one queue are in the order of its messages.
+    """
+    return f"{seq:014x}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +154,7 @@ class MessageStore(ABC):
         queue_version: int,
         idempotency: Idempotency | None,
         now_ms: int,
+        outbox: Record | None = None,
     ) -> Sequence[int]:
         """Store the messages and return their sequences, ascending, in the given order.
 
@@ -153,6 +166,11 @@ class MessageStore(ABC):
 
         With `idempotency`, a repeat within the window stores nothing and returns the
         sequences of the first call, also when those messages are gone by now.
+
+        `outbox` is a record of kind OUTBOX with the queue as its scope and without a key. It is
+        stored in the same step, under the key `outbox_key` of the first sequence; not for a
+        repeat. No message that was acknowledged is without it. Where batches are not
+        atomic, a crash may leave it behind without messages that were not acknowledged.
 
         Raises: QueueChanged when the queue is not at `queue_version` or does not exist
         (not for a repeat); IdempotencyKeyReused.
@@ -217,6 +235,23 @@ class MessageStore(ABC):
 
         Raises: MessageSealed when the very first ready message is one; nothing is removed.
         """
+
+    async def tail(self, project: str, queue: str) -> Position:
+        """Return the position of the last message that was posted, gone or not.
+
+        No message is ever inserted at or below its sequence any more: who has read up to
+        here has missed nothing. The position is (0, 0) for an absent queue; in a queue that
+        never had a message, the number is the one before its first.
+        """
+        raise NotImplementedError
+
+    async def next_due(self, project: str, queue: str, *, now_ms: int) -> int | None:
+        """Return when the next message that is delayed or leased becomes ready, in ms.
+
+        Never later than the truth; it may be earlier, and at or before `now_ms` when
+        something is due already. None when no message is waiting for its time.
+        """
+        raise NotImplementedError
 
 
 class ClaimStore(ABC):
@@ -305,6 +340,8 @@ class Storage(ABC):
     claims: ClaimStore
     credentials: CredentialStore
     quotas: QuotaStore
+    records: RecordStore
+    wakeups: Wakeups
 
     @abstractmethod
     async def open(self) -> None:
@@ -331,10 +368,10 @@ class Storage(ABC):
     async def sweep(self, *, limit: int, now_ms: int) -> int:
         """Clear away in one bounded batch, and return how many messages were dealt with.
 
-        Removes expired messages, old idempotency records, expired credentials and what
-        deleted and purged queues left behind; makes messages ready whose delay or lease has
-        ended; finishes interrupted moves to dead-letter queues. Any number of processes may
-        sweep at the same time. Returns 0 when there is nothing left to do at `now_ms`. No
-        promise of the contract depends on when, or whether, it is called, except that an
-        interrupted move stays out of sight until then.
+        Removes expired messages, old idempotency records, expired credentials and records,
+        and what deleted and purged queues left behind; makes messages ready whose delay or
+        lease has ended; finishes interrupted moves to dead-letter queues. Any number of
+        processes may sweep at the same time. Returns 0 when there is nothing left to do at
+        `now_ms`. No promise of the contract depends on when, or whether, it is called, except
+        that an interrupted move stays out of sight until then.
         """

@@ -64,7 +64,7 @@ def _messages(count: int, now_ms: int, claim_id: str | None) -> list[Message]:
     return [
         Message(
             _FIRST + number, now_ms, 3600, now_ms + 3_600_000, _BODY, Media.JSON,
-            claim_id, 0, now_ms + 1, None,
+            claim_id, 0, now_ms + 1, None, number,
         )
         for number in range(count)
     ]  # fmt: skip

@@ -26,7 +26,7 @@ def _messages(count: int, claim_id: str | None = None) -> list[Message]:
     return [
         Message(
             (_NOW_MS << 10) + number, _NOW_MS, 3600, _NOW_MS + 3_600_000, _BODY, Media.JSON,
-            claim_id, 0, 0, None,
+            claim_id, 0, 0, None, number,
         )
         for number in range(count)
     ]  # fmt: skip

@@ -58,6 +58,7 @@ def message(doc: Document, now_ms: int) -> Message:
         claim_count=doc["count"],
         visible_ms=doc["visible"] if waiting else 0,
         dead_letter=_dead_letter(doc.get("origin")),
+        number=doc["seq"],
     )
 
 

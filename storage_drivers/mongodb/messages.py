@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pymongo import DeleteOne
 
 from queues.errors import StorageUnavailable
-from queues.model import Idempotency, Message, MessagePage, NewMessage, Refusal
+from queues.model import Idempotency, Message, MessagePage, NewMessage, Record, Refusal
 from queues.storage import MessageStore
 from storage_drivers.mongodb import codec, keyed, leasing, listing
 from storage_drivers.mongodb.errors import bounded
@@ -43,6 +43,7 @@ class MongoMessages(MessageStore):
         queue_version: int,
         idempotency: Idempotency | None,
         now_ms: int,
+        outbox: Record | None = None,
     ) -> Sequence[int]:
         """See MessageStore."""
         key = queue_id(project, queue)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from queues.model import Idempotency, Message, MessagePage, NewMessage, Refusal
+from queues.model import Idempotency, Message, MessagePage, NewMessage, Record, Refusal
 from queues.storage import HIDDEN_PER_LISTING, MessageStore
 from storage_drivers.redis.codec import client_bytes, pack, unpack, unpack_all
 from storage_drivers.redis.errors import RefusalCode
@@ -51,6 +51,7 @@ class RedisMessageStore(MessageStore):
         queue_version: int,
         idempotency: Idempotency | None,
         now_ms: int,
+        outbox: Record | None = None,
     ) -> Sequence[int]:
         place = self._layout.queue(project, queue)
         keys, repeated = idempotent(place, idempotency)

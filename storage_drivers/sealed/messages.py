@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Collection, Mapping, MutableSequence, Sequence
 
 from queues.errors import MessageSealed, QueueChanged, StorageUnavailable
-from queues.model import Claim, Idempotency, Message, MessagePage, NewMessage, Refusal
+from queues.model import Claim, Idempotency, Message, MessagePage, NewMessage, Record, Refusal
 from queues.storage import MessageStore, Storage
 from storage_drivers.sealed.claims import HOLD_MS, opened
 from storage_drivers.sealed.vault import Vault
@@ -33,6 +33,7 @@ class SealedMessages(MessageStore):
         queue_version: int,
         idempotency: Idempotency | None,
         now_ms: int,
+        outbox: Record | None = None,
     ) -> Sequence[int]:
         """See the contract. Encrypts the messages that ask for it."""
         if any(message.seal for message in messages):
@@ -46,6 +47,7 @@ class SealedMessages(MessageStore):
             queue_version=queue_version,
             idempotency=idempotency,
             now_ms=now_ms,
+            outbox=outbox,
         )
 
     async def list(

@@ -74,6 +74,7 @@ def to_message(row: Row, now_ms: int) -> Message:
         count,
         visible_ms,
         None if dead is None else unpack_dead_letter(dead),
+        seq,
     )
 
 
@@ -96,6 +97,7 @@ def to_leased(row: Row, claim_id: str, lease_end_ms: int, extended: tuple[int, i
         count + 1,
         lease_end_ms,
         None if dead is None else unpack_dead_letter(dead),
+        seq,
     )
 
 

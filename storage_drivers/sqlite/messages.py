@@ -9,7 +9,7 @@ from itertools import takewhile
 from typing import Literal
 
 from queues.errors import MessageSealed, QueueChanged
-from queues.model import Idempotency, Media, Message, MessagePage, NewMessage, Refusal
+from queues.model import Idempotency, Media, Message, MessagePage, NewMessage, Record, Refusal
 from queues.storage import MessageStore
 from storage_drivers.sqlite.codec import (
     new_values,
@@ -53,6 +53,7 @@ class Messages(MessageStore):
         queue_version: int,
         idempotency: Idempotency | None,
         now_ms: int,
+        outbox: Record | None = None,
     ) -> Sequence[int]:
         """See the contract."""
         return await self._writer.run(

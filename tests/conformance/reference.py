@@ -347,6 +347,7 @@ def _posted(new: NewMessage, seq: int, now_ms: int) -> Message:
         claim_count=0,
         visible_ms=now_ms + new.delay_ms if new.delay_ms else 0,
         dead_letter=None,
+        number=seq,
     )
 
 

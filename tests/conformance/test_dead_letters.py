@@ -36,7 +36,7 @@ async def test_an_exhausted_message_is_moved_instead_of_leased(
     assert await orders.counts() == (0, 0)
     (moved,) = await dead.everything()
     origin = DeadLetter("orders", seq, DeadLetterReason.MAX_CLAIM_COUNT, 3, orders.now_ms)
-    assert moved == posted._replace(seq=moved.seq, dead_letter=origin)
+    assert moved == posted._replace(seq=moved.seq, number=moved.number, dead_letter=origin)
     assert await dead.counts() == (0, 1)
 
 

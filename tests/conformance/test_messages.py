@@ -27,6 +27,7 @@ async def test_a_posted_message_comes_back_as_it_is(orders: QueueHandle) -> None
         claim_count=0,
         visible_ms=0,
         dead_letter=None,
+        number=(await orders.get_one(seq)).number,
     )
     assert await orders.get(seq) == [expected]
     assert list((await orders.page()).messages) == [expected]

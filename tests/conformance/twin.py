@@ -77,14 +77,18 @@ class Twin:
             origin = found.dead_letter
             if origin is not None:
                 origin = origin._replace(seq=seq(origin.seq, origin.queue))  # type: ignore[arg-type]
-            return found._replace(seq=seq(found.seq), dead_letter=origin)  # type: ignore[arg-type]
+            return found._replace(
+                seq=seq(found.seq),  # type: ignore[arg-type]
+                dead_letter=origin,
+                number=0,
+            )
 
         return _plain(answer, message, seq)
 
 
 def _plain(
     answer: Any,
-    message: Callable[[Message], Any] = lambda found: found,
+    message: Callable[[Message], Any] = lambda found: found._replace(number=0),
     seq: Callable[[int], object] = lambda number: number,
 ) -> Any:
     """Return an answer as lists and dictionaries, which compare whatever their types."""

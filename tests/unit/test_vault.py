@@ -18,7 +18,7 @@ BODY = b'{"card": "4111 1111 1111 1111"}'
 def stored(vault: Vault, *, project: str = "p1", media: Media = Media.JSON) -> Message:
     """Return a message as it stands in the store after a sealed post."""
     sealed = vault.seal(project, new_message(BODY, media=media)._replace(seal=True))
-    return Message(1, 0, 60, 60_000, sealed.body, sealed.media, None, 0, 0, None)
+    return Message(1, 0, 60, 60_000, sealed.body, sealed.media, None, 0, 0, None, 1)
 
 
 @pytest.mark.parametrize("media", [Media.JSON, Media.MSGPACK])
