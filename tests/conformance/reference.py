@@ -7,36 +7,29 @@ differently is wrong, or the contract is.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 
-from queues.errors import ClaimLost, MessageSealed, QueueChanged, QueueNotFound
+from queues.errors import MessageSealed, QueueChanged, QueueNotFound
 from queues.model import (
-    Claim,
-    DeadLetter,
-    DeadLetterPolicy,
-    DeadLetterReason,
     Health,
     Idempotency,
     Media,
     Message,
     MessagePage,
     NewMessage,
+    Position,
     Queue,
+    Record,
     Refusal,
     Stats,
 )
-from queues.storage import (
-    DEAD_LETTERS_PER_CLAIM,
-    Capabilities,
-    ClaimStore,
-    MessageStore,
-    QueueStore,
-    Storage,
-)
+from queues.storage import Capabilities, MessageStore, QueueStore, Storage, outbox_key
+from tests.conformance.reference_claims import ReferenceClaims
 from tests.conformance.reference_ledgers import ReferenceCredentials, ReferenceQuotas
-from tests.conformance.world import StoredMessage, StoredQueue, World
+from tests.conformance.reference_records import ReferenceRecords, ReferenceWakeups
+from tests.conformance.world import BEGINNING, Place, StoredMessage, StoredQueue, World
 
 
 class ReferenceQueues(QueueStore):
@@ -111,18 +104,21 @@ class ReferenceMessages(MessageStore):
         queue_version: int,
         idempotency: Idempotency | None,
         now_ms: int,
+        outbox: Record | None = None,
     ) -> Sequence[int]:
         known = self._world.recall(project, queue, idempotency, now_ms)
         if known is not None:
             assert isinstance(known.answer, list), "the key of a claim with its fingerprint"
             return known.answer
         stored = self._world.at_version(project, queue, queue_version)
-        seqs = []
-        for new in messages:
-            seq = self._world.next_seq()
-            stored.messages.append(StoredMessage(_posted(new, seq, now_ms), new.client_id))
-            seqs.append(seq)
+        seqs = [
+            self._world.append(stored, _posted(new, now_ms), new.client_id) for new in messages
+        ]
+        if outbox is not None:
+            place = Place(project, outbox.kind, outbox.scope, outbox_key(seqs[0]))
+            self._world.records[place] = outbox._replace(key=place.key, seal=False)
         self._world.remember(project, queue, idempotency, seqs, now_ms)
+        self._world.tell_of_queue(project, queue)
         return seqs
 
     async def list(
@@ -190,123 +186,14 @@ class ReferenceMessages(MessageStore):
             self._world.queues[project, queue].remove(stored)
         return [stored.seen(now_ms) for stored in popped]
 
+    async def tail(self, project: str, queue: str) -> Position:
+        stored = self._world.queues.get((project, queue))
+        return stored.tail if stored else BEGINNING
 
-class ReferenceClaims(ClaimStore):
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    async def claim(
-        self,
-        project: str,
-        queue: str,
-        *,
-        claim_id: str,
-        limit: int,
-        lease_ms: int,
-        grace_ms: int,
-        dead_letter: DeadLetterPolicy | None,
-        queue_version: int,
-        idempotency: Idempotency | None,
-        now_ms: int,
-    ) -> Claim | None:
-        known = self._world.recall(project, queue, idempotency, now_ms)
-        if known is not None:
-            assert isinstance(known.answer, str), "the key of a post with its fingerprint"
-            return await self.get(project, queue, known.answer, now_ms=now_ms)
-        self._world.at_version(project, queue, queue_version)
-        leased = 0
-        for stored in self._claimable(project, queue, dead_letter, now_ms):
-            stored.lease(claim_id, lease_ms, grace_ms, now_ms)
-            count = stored.message.claim_count + 1
-            stored.message = stored.message._replace(claim_count=count)
-            leased += 1
-            if leased == limit:
-                break
-        if not leased:
-            return None
-        self._world.remember(project, queue, idempotency, claim_id, now_ms)
-        return await self.get(project, queue, claim_id, now_ms=now_ms)
-
-    async def get(
-        self, project: str, queue: str, claim_id: str, *, now_ms: int
-    ) -> Claim | None:
-        held = self._held(project, queue, claim_id, now_ms)
-        if not held:
-            return None
-        lease_ms = held[0].lease_ms
-        leased_ms = held[0].message.visible_ms - lease_ms
-        return Claim(claim_id, lease_ms, leased_ms, [stored.message for stored in held])
-
-    async def renew(
-        self,
-        project: str,
-        queue: str,
-        claim_id: str,
-        *,
-        lease_ms: int,
-        grace_ms: int,
-        idempotency: Idempotency | None,
-        now_ms: int,
-    ) -> None:
-        if self._world.recall(project, queue, idempotency, now_ms) is not None:
-            return
-        held = self._held(project, queue, claim_id, now_ms)
-        if not held:
-            raise ClaimLost
-        for stored in held:
-            stored.lease(claim_id, lease_ms, grace_ms, now_ms)
-        self._world.remember(project, queue, idempotency, claim_id, now_ms)
-
-    async def release(self, project: str, queue: str, claim_id: str, *, now_ms: int) -> None:
-        for stored in self._held(project, queue, claim_id, now_ms):
-            stored.message = stored.message._replace(claim_id=None, visible_ms=0)
-
-    def _held(
-        self, project: str, queue: str, claim_id: str, now_ms: int
-    ) -> list[StoredMessage]:
+    async def next_due(self, project: str, queue: str, *, now_ms: int) -> int | None:
         living = self._world.messages(project, queue, now_ms)
-        return [stored for stored in living if stored.holder(now_ms) == claim_id]
-
-    def _claimable(
-        self, project: str, queue: str, policy: DeadLetterPolicy | None, now_ms: int
-    ) -> Iterator[StoredMessage]:
-        """Yield what may be leased, and move what is in the way to the dead-letter queue."""
-        moves = 0
-        for stored in self._world.messages(project, queue, now_ms):
-            if not stored.is_ready(now_ms):
-                continue
-            if policy is None or stored.message.claim_count < policy.max_claims:
-                yield stored
-                continue
-            self._bury(project, queue, stored, policy, now_ms)
-            moves += 1
-            if moves == DEAD_LETTERS_PER_CLAIM:
-                return
-
-    def _bury(
-        self,
-        project: str,
-        queue: str,
-        stored: StoredMessage,
-        policy: DeadLetterPolicy,
-        now_ms: int,
-    ) -> None:
-        empty = Queue(policy.queue, b"{}", policy.version, now_ms)
-        grave = self._world.queues.setdefault((project, policy.queue), StoredQueue(empty))
-        self._world.queues[project, queue].remove(stored)
-        old = stored.message
-        moved = old._replace(
-            seq=self._world.next_seq(),
-            claim_id=None,
-            claim_count=0,
-            visible_ms=0,
-            dead_letter=DeadLetter(
-                queue, old.seq, DeadLetterReason.MAX_CLAIM_COUNT, old.claim_count, now_ms
-            ),
-        )
-        if policy.ttl_s is not None:
-            moved = moved._replace(ttl_s=policy.ttl_s, expires_ms=now_ms + policy.ttl_s * 1000)
-        grave.messages.append(StoredMessage(moved, stored.client_id))
+        waiting = [each.message for each in living if not each.is_ready(now_ms)]
+        return min((m.visible_ms for m in waiting if m.visible_ms < m.expires_ms), default=None)
 
 
 class ReferenceStorage(Storage):
@@ -321,12 +208,14 @@ class ReferenceStorage(Storage):
         self.claims = ReferenceClaims(world)
         self.credentials = ReferenceCredentials(world)
         self.quotas = ReferenceQuotas(world)
+        self.records = ReferenceRecords(world)
+        self.wakeups = ReferenceWakeups(world)
 
     async def open(self) -> None:
         """Do nothing: the world is there."""
 
     async def close(self) -> None:
-        """Do nothing: nothing is held."""
+        self.wakeups.close()
 
     async def health(self) -> Health:
         return Health(durability="none: memory")
@@ -335,9 +224,10 @@ class ReferenceStorage(Storage):
         return self._world.clear(limit, now_ms)
 
 
-def _posted(new: NewMessage, seq: int, now_ms: int) -> Message:
+def _posted(new: NewMessage, now_ms: int) -> Message:
+    """Return the message as it will stand; its place is not known yet."""
     return Message(
-        seq=seq,
+        seq=0,
         posted_ms=now_ms,
         ttl_s=new.ttl_s,
         expires_ms=now_ms + new.ttl_s * 1000,
@@ -347,7 +237,7 @@ def _posted(new: NewMessage, seq: int, now_ms: int) -> Message:
         claim_count=0,
         visible_ms=now_ms + new.delay_ms if new.delay_ms else 0,
         dead_letter=None,
-        number=seq,
+        number=0,
     )
 
 

@@ -1,12 +1,29 @@
-"""What the reference keeps in mind: queues, messages, leases, keys, credentials, quotas."""
+"""What the reference keeps in mind: queues, messages, leases, keys, credentials, records."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import NamedTuple
 
 from queues.errors import IdempotencyKeyReused, QueueChanged
-from queues.model import Credential, Idempotency, Message, Queue, Rate
+from queues.model import (
+    Credential,
+    Idempotency,
+    Message,
+    Position,
+    Queue,
+    Rate,
+    Record,
+    RecordKind,
+    Topic,
+    TopicKind,
+)
+from queues.wakeups import Heard
+
+#: Where the first message of a queue comes after.
+BEGINNING = Position(0, 0)
 
 
 @dataclass
@@ -54,9 +71,10 @@ class Remembered:
 
 @dataclass
 class StoredQueue:
-    """A queue with its messages in store order."""
+    """A queue with its messages in store order. `tail` is where the last one was put."""
 
     queue: Queue
+    tail: Position = BEGINNING
     messages: list[StoredMessage] = field(default_factory=list)
     remembered: dict[str, Remembered] = field(default_factory=dict)
 
@@ -96,6 +114,23 @@ class Bucket:
         self.level = min(self.level, Fraction(rate.burst))
 
 
+class Place(NamedTuple):
+    """Where a record is."""
+
+    project: str
+    kind: RecordKind
+    scope: str
+    key: str
+
+
+@dataclass(eq=False)
+class Ear:
+    """One process that hears of topics."""
+
+    heard: Heard
+    topics: set[Topic]
+
+
 class World:
     """All that is kept of all projects, and the one counter that all sequences come from.
 
@@ -108,11 +143,17 @@ class World:
         self.revocation = 0
         self.quotas: dict[str, bytes] = {}
         self.buckets: dict[tuple[str, str], Bucket] = {}
+        self.records: dict[Place, Record] = {}
+        self.ears: list[Ear] = []
         self._last_seq = 0
 
-    def next_seq(self) -> int:
+    def append(self, stored: StoredQueue, message: Message, client_id: str) -> int:
+        """Put a message at the end of a queue, and return its sequence."""
         self._last_seq += 1
-        return self._last_seq
+        stored.tail = Position(self._last_seq, stored.tail.number + 1)
+        placed = message._replace(seq=stored.tail.seq, number=stored.tail.number)
+        stored.messages.append(StoredMessage(placed, client_id))
+        return placed.seq
 
     def messages(self, project: str, queue: str, now_ms: int) -> list[StoredMessage]:
         stored = self.queues.get((project, queue))
@@ -149,6 +190,31 @@ class World:
         if key is not None:
             known = Remembered(key.fingerprint, now_ms + key.window_ms, answer)
             self.queues[project, queue].remembered[key.key] = known
+
+    def record(self, place: Place, now_ms: int) -> Record | None:
+        """Return the record there, if it exists."""
+        found = self.records.get(place)
+        if found is None or (found.expires_ms is not None and found.expires_ms <= now_ms):
+            return None
+        return found
+
+    def take(self, place: Place, lease_ms: int, now_ms: int) -> Record | None:
+        """Take the record there, if it is due, and return how it stands then."""
+        found = self.record(place, now_ms)
+        if found is None or found.due_ms is None or found.due_ms > now_ms:
+            return None
+        taken = found._replace(version=found.version + 1, due_ms=now_ms + lease_ms)
+        self.records[place] = taken
+        return taken
+
+    def tell(self, topic: Topic) -> None:
+        """Let all processes hear of the topic that watch it."""
+        for ear in self.ears:
+            if topic in ear.topics:
+                asyncio.get_running_loop().call_soon(ear.heard, topic)
+
+    def tell_of_queue(self, project: str, queue: str) -> None:
+        self.tell(Topic(project, TopicKind.QUEUE, queue))
 
     def clear(self, limit: int, now_ms: int) -> int:
         """Remove up to `limit` expired messages."""
