@@ -12,6 +12,7 @@ import falcon.asgi
 from queues.clock import Clock
 from queues.identity import Identity
 from queues.operations import Operations
+from queues.operations.agenda import Agenda
 from queues.operations.sweep import sweep_forever
 from queues.storage import Storage
 from transport import headers, request_ids, requests
@@ -104,24 +105,35 @@ def _check_path(req: falcon.asgi.Request, params: dict[str, Any]) -> None:
 
 
 class Lifespan:
-    """Opens the store when a worker starts, sweeps while it runs, closes it at the end."""
+    """Opens the store when a worker starts and closes it at the end.
 
-    def __init__(self, storage: Storage, clock: Clock, *, sweep_interval_s: float) -> None:
-        """Manage `storage`."""
+    In between the worker sweeps, and does what is due.
+    """
+
+    def __init__(
+        self, storage: Storage, clock: Clock, agenda: Agenda, *, sweep_interval_s: float
+    ) -> None:
+        """Manage `storage`, and what is to be done in it."""
         self._storage = storage
         self._clock = clock
+        self._agenda = agenda
         self._sweep_interval_s = sweep_interval_s
         self._sweeper: asyncio.Task[None] | None = None
+        self._worker: asyncio.Task[None] | None = None
 
     async def process_startup(self, scope: dict[str, Any], event: dict[str, Any]) -> None:
-        """Open the store in the event loop of this worker, and start to sweep."""
+        """Open the store in the event loop of this worker, and start to work on it."""
         await self._storage.open()
         self._sweeper = asyncio.create_task(
             sweep_forever(self._storage, self._clock, interval_s=self._sweep_interval_s)
         )
+        self._worker = asyncio.create_task(self._agenda.run())
 
     async def process_shutdown(self, scope: dict[str, Any], event: dict[str, Any]) -> None:
-        """Stop to sweep, then close the store after the calls that are running."""
+        """Stop to work, then close the store after the calls that are running."""
+        if self._worker is not None:
+            self._agenda.close()
+            await self._worker
         if self._sweeper is not None:
             self._sweeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -7,6 +7,7 @@ from queues.clock import Clock
 from queues.keys import KeyRing
 from queues.limits import Limits
 from queues.model import Health
+from queues.operations.agenda import Agenda
 from queues.operations.claims import ClaimOperations
 from queues.operations.credentials import CredentialRegister
 from queues.operations.messages import MessageOperations
@@ -38,6 +39,7 @@ class Operations:
         policies = Policies(storage, limits)
         keys = keys or KeyRing()
         self._storage = storage
+        self.agenda = Agenda(storage, clock)
         self.authorization = authorization or Authorization({})
         self.quotas = Quotas(storage, limits, clock, project_limits)
         self.queues = QueueOperations(storage, limits, clock, policies, self.quotas)

@@ -7,7 +7,9 @@ from typing import Any, cast
 
 from queues.ledgers import CredentialStore, QuotaStore
 from queues.model import Health
+from queues.records import RecordStore
 from queues.storage import ClaimStore, MessageStore, QueueStore, Storage
+from queues.wakeups import Wakeups
 
 Hook = Callable[[str], Awaitable[None]]
 
@@ -56,6 +58,14 @@ class FaultyStorage(Storage):
     def quotas(self) -> QuotaStore:  # type: ignore[override]
         return cast(QuotaStore, _View(self, "quotas"))
 
+    @property
+    def records(self) -> RecordStore:  # type: ignore[override]
+        return cast(RecordStore, _View(self, "records"))
+
+    @property
+    def wakeups(self) -> Wakeups:  # type: ignore[override]
+        return cast(Wakeups, self._real.wakeups)
+
     async def open(self) -> None:
         await self._real.open()
 
@@ -84,7 +94,7 @@ class FaultyStorage(Storage):
 
 
 class _View:
-    """One of the three views, with the hooks around each of its methods."""
+    """One of the views, with the hooks around each of its methods."""
 
     def __init__(self, storage: FaultyStorage, name: str) -> None:
         self._storage = storage
