@@ -11,8 +11,17 @@ from queues.model import (
     Message,
     NewMessage,
     Queue,
+    Record,
+    Taken,
 )
-from storage_drivers.mongodb.layout import Document, escape, message_id, unescape
+from storage_drivers.mongodb.layout import (
+    NEVER,
+    Document,
+    escape,
+    message_id,
+    record_names,
+    unescape,
+)
 
 
 def queue(doc: Document) -> Queue:
@@ -98,3 +107,26 @@ def credential(doc: Document) -> Credential:
         expires_ms=doc["expires"],
         uses_left=doc["uses"],
     )
+
+
+def record_fields(record: Record) -> Document:
+    """Return the fields of a record that a change replaces."""
+    return {
+        "document": record.document,
+        "due": record.due_ms,
+        "expires": NEVER if record.expires_ms is None else record.expires_ms,
+    }
+
+
+def record(doc: Document) -> Record:
+    """Return the record in a document."""
+    return taken(doc).record
+
+
+def taken(doc: Document) -> Taken:
+    """Return the record in a document, and whose it is."""
+    project, kind, scope, key = record_names(doc["_id"])
+    expires_ms = None if doc["expires"] == NEVER else doc["expires"]
+    document = bytes(doc["document"])
+    found = Record(kind, scope, key, document, doc["version"], doc["due"], expires_ms)
+    return Taken(project, found)

@@ -17,24 +17,17 @@ from pymongo.write_concern import WriteConcern
 from queues.errors import ConfigurationError
 from queues.model import Health
 from queues.storage import Capabilities, Storage
-from storage_drivers.mongodb import sweep
+from storage_drivers.mongodb import indexes, sweep
 from storage_drivers.mongodb import url as urls
 from storage_drivers.mongodb.claims import MongoClaims
 from storage_drivers.mongodb.credentials import MongoCredentials
 from storage_drivers.mongodb.errors import bounded
-from storage_drivers.mongodb.layout import (
-    ANSWER_INDEXES,
-    CREDENTIAL_INDEXES,
-    MESSAGE_INDEXES,
-    QUEUE_INDEXES,
-    TOKEN_BUCKET_INDEXES,
-    Database,
-    Document,
-)
+from storage_drivers.mongodb.layout import Database, Document
 from storage_drivers.mongodb.messages import MongoMessages
 from storage_drivers.mongodb.posting import Poster
 from storage_drivers.mongodb.queues import MongoQueues
 from storage_drivers.mongodb.quotas import MongoQuotas
+from storage_drivers.mongodb.records import MongoRecords
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +56,7 @@ class Driver(Storage):
         self.claims = MongoClaims(self.db)
         self.credentials = MongoCredentials(self.db)
         self.quotas = MongoQuotas(self.db)
+        self.records = MongoRecords(self.db)
 
     async def open(self) -> None:
         """See Storage."""
@@ -102,7 +96,7 @@ class Driver(Storage):
             raise ConfigurationError(urls.TOO_OLD)
         try:
             self._find_collections(hello)
-            await self._make_indexes()
+            await indexes.make(self.db)
         except (InvalidName, OperationFailure) as ex:
             if isinstance(ex, OperationFailure) and ex.code not in _REFUSED:
                 raise
@@ -129,6 +123,7 @@ class Driver(Storage):
         self.db.answers = database["answers"]
         self.db.credentials = database["credentials"]
         self.db.quotas = database["quotas"]
+        self.db.records = database["records"]
         # PERF: the contract lets buckets of tokens be lost, so nobody waits for a journal.
         self.db.token_buckets = database["token_buckets"].with_options(
             read_concern=ReadConcern("local"), write_concern=WriteConcern(w=1, j=False)
@@ -141,13 +136,6 @@ class Driver(Storage):
     async def _session(self) -> AsyncIterator[Any]:
         async with await self._opened.start_session(causal_consistency=True) as session:
             yield session
-
-    async def _make_indexes(self) -> None:
-        await self.db.queues.create_indexes(list(QUEUE_INDEXES))
-        await self.db.messages.create_indexes(list(MESSAGE_INDEXES))
-        await self.db.answers.create_indexes(list(ANSWER_INDEXES))
-        await self.db.credentials.create_indexes(list(CREDENTIAL_INDEXES))
-        await self.db.token_buckets.create_indexes(list(TOKEN_BUCKET_INDEXES))
 
     async def close(self) -> None:
         """See Storage."""

@@ -1,4 +1,4 @@
-"""Where things are: collections, fields, indexes, and how names become keys.
+"""Where things are: collections, fields, and how names become keys.
 
 `queues`: one document a queue, kept for `TOMBSTONE_MS` after deletion for its sequence::
 
@@ -39,6 +39,14 @@
 `quotas`: one document a project that has limits: `_id`, the escaped project, and `document`.
 
 `token_buckets`: one document a bucket that is not full, see token_buckets.py.
+
+`records`: one document a record, see records.py::
+
+    _id       escaped project, kind, escaped scope, escaped key, with spaces between
+    document, version
+    due       when it wants to be taken; null for never
+    expires   NEVER for never
+    taker     new whenever it is taken, so that whoever took it can tell
 """
 
 from __future__ import annotations
@@ -51,8 +59,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.read_concern import ReadConcern
+
+from queues.model import RecordKind
 
 Document = dict[str, Any]
 #: A collection of the asynchronous client; driver.py alone knows which client that is.
@@ -70,6 +79,8 @@ MOVING = HIDDEN + 1
 FENCE = HIDDEN + 2
 #: `expires` of what must not expire.
 NEVER = 2**60
+#: Before every time.
+BEFORE_ALL = -1
 
 #: `_id` of the version of all revocations; those of credentials have a space in them.
 REVOCATIONS = "revocations"
@@ -79,75 +90,6 @@ TOMBSTONE_MS = 86_400_000
 
 #: A process remembers the buckets and sequences of this many queues.
 REMEMBERED_QUEUES = 10_000
-
-QUEUE_INDEXES = (
-    IndexModel(
-        [("project", ASCENDING), ("name", ASCENDING)],
-        name="live_by_name",
-        partialFilterExpression={"live": True},
-    ),
-    IndexModel(
-        [("gone", ASCENDING)],
-        name="gone",
-        partialFilterExpression={"gone": {"$gt": 0}},
-    ),
-    IndexModel(
-        [("leftover", ASCENDING)],
-        name="leftover",
-        partialFilterExpression={"leftover": True},
-    ),
-)
-
-MESSAGE_INDEXES = (
-    # Due messages come first, then the ready ones by sequence; `expires` lets the index
-    # alone skip what has expired, and `size` lets it alone tell the usage.
-    IndexModel(
-        [
-            ("b", ASCENDING),
-            ("visible", DESCENDING),
-            ("seq", ASCENDING),
-            ("expires", ASCENDING),
-            ("size", ASCENDING),
-        ],
-        name="ready",
-    ),
-    IndexModel([("b", ASCENDING), ("expires", ASCENDING)], name="expired_in_queue"),
-    IndexModel([("expires", ASCENDING)], name="expired"),
-    IndexModel(
-        [("b", ASCENDING), ("claim", ASCENDING), ("visible", ASCENDING)],
-        name="claimed",
-        partialFilterExpression={"claim": {"$gt": ""}},
-    ),
-    IndexModel(
-        [("visible", ASCENDING)],
-        name="waiting",
-        partialFilterExpression={"visible": {"$gt": 0}},
-    ),
-)
-
-ANSWER_INDEXES = (IndexModel([("until", ASCENDING)], name="until"),)
-
-CREDENTIAL_INDEXES = (
-    IndexModel(
-        [
-            ("project", ASCENDING),
-            ("kind", ASCENDING),
-            ("id", ASCENDING),
-            ("expires", ASCENDING),
-        ],
-        name="live_by_id",
-        partialFilterExpression={"live": True},
-    ),
-    # NOTE: `named` is part of it, or MongoDB would read the documents to be sure of it.
-    IndexModel(
-        [("named", ASCENDING), ("expires", ASCENDING), ("id", ASCENDING)],
-        name="named",
-        partialFilterExpression={"named": True},
-    ),
-    IndexModel([("expires", ASCENDING)], name="expired"),
-)
-
-TOKEN_BUCKET_INDEXES = (IndexModel([("full", ASCENDING)], name="full"),)
 
 _ESCAPED = re.compile(r"[!~]([0-9a-f]{2})|(.)", re.DOTALL)
 
@@ -169,6 +111,7 @@ class Database:
     credentials: Collection = None
     quotas: Collection = None
     token_buckets: Collection = None
+    records: Collection = None
     causal: Callable[[], AbstractAsyncContextManager[Any]] = nullcontext
     sharded: bool = False
     seqs: dict[str, int] = field(default_factory=dict)
@@ -235,6 +178,26 @@ def scoped_id(project: str, name: str) -> str:
 def queue_id(project: str, queue: str) -> str:
     """Return the `_id` of the queue's document."""
     return scoped_id(project, queue)
+
+
+def record_id(project: str, kind: RecordKind, scope: str, key: str) -> str:
+    """Return the `_id` of a record; ids of one kind and scope sort by key."""
+    return f"{escape(project)} {kind} {escape(scope)} {escape(key)}"
+
+
+def record_names(record_id: str) -> tuple[str, RecordKind, str, str]:
+    """Return project, kind, scope and key of the record with this `_id`."""
+    project, kind, scope, key = record_id.split(" ")
+    return unescape(project), RecordKind(kind), unescape(scope), unescape(key)
+
+
+def record_ids(base: str, *, prefix: str, marker: str) -> Document:
+    """Return the condition for keys with a prefix, after a marker; `base` is without a key.
+
+    DEL follows all the characters of escaped text.
+    """
+    first = base + escape(prefix)
+    return {"$gt": base + escape(marker), "$gte": first, "$lt": first + "\x7f"}
 
 
 def new_token() -> str:

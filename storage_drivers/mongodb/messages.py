@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from pymongo import DeleteOne
+from pymongo import ASCENDING, DeleteOne
 
 from queues.errors import StorageUnavailable
-from queues.model import Idempotency, Message, MessagePage, NewMessage, Record, Refusal
+from queues.model import (
+    Idempotency,
+    Message,
+    MessagePage,
+    NewMessage,
+    Position,
+    Record,
+    Refusal,
+)
 from queues.storage import MessageStore
-from storage_drivers.mongodb import codec, keyed, leasing, listing
+from storage_drivers.mongodb import codec, keyed, leasing, listing, sequence
 from storage_drivers.mongodb.errors import bounded
 from storage_drivers.mongodb.layout import (
     HIDDEN,
@@ -157,6 +165,24 @@ class MongoMessages(MessageStore):
         """See MessageStore."""
         doc = await find_live(self.db, queue_id(project, queue))
         return await leasing.pop(self.db, doc["bucket"], limit, now_ms) if doc else []
+
+    @bounded
+    async def tail(self, project: str, queue: str) -> Position:
+        """See MessageStore."""
+        seq = await sequence.tail(self.db, queue_id(project, queue))
+        return Position(seq, seq)
+
+    @bounded
+    async def next_due(self, project: str, queue: str, *, now_ms: int) -> int | None:
+        """See MessageStore. Earlier than the truth if that message expires before."""
+        doc = await find_live(self.db, queue_id(project, queue))
+        if doc is None:
+            return None
+        waiting = {"b": doc["bucket"], "visible": {"$gt": 0, "$lt": HIDDEN}}
+        first = await self.db.messages.find_one(
+            waiting, {"_id": 0, "visible": 1}, sort=[("visible", ASCENDING)]
+        )
+        return first["visible"] if first else None
 
 
 def deletable(claim_ids: Collection[str] | None, now_ms: int) -> Document:

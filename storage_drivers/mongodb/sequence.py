@@ -194,6 +194,23 @@ async def look_closer(db: Database, queue_id: str, session: Any, *, now_ms: int)
     return _view(doc, waiting, upto)
 
 
+async def tail(db: Database, queue_id: str) -> int:
+    """Return the highest sequence at or below which nothing will ever be inserted any more.
+
+    That of the last message, after the writers of this moment are through, or 0 for an
+    absent queue. So it never goes back, and what was acknowledged or listed is not above it.
+
+    NOTE: nobody tells the time here. A fence is remembered from when the last writer began.
+    """
+    doc = await find_live(db, queue_id)
+    if doc is None or not doc["open"]:
+        return doc["seq"] if doc else 0
+    began_ms = max(entry["at"] for entry in doc["open"].values())
+    async with db.causal() as session:
+        seen = await look_closer(db, queue_id, session, now_ms=began_ms)
+    return seen.bound if seen else 0
+
+
 def _view(doc: Document, waiting: Document, upto: int) -> View:
     bound = min([upto, *(entry["low"] for entry in waiting.values())])
     return View(doc["bucket"], bound, held=bound < upto)

@@ -23,6 +23,7 @@ async def sweep(db: Database, *, limit: int, now_ms: int) -> int:
             limit,
         )
         + await _remove(db.credentials, {"expires": {"$lte": now_ms}}, "expires", limit)
+        + await _remove(db.records, {"expires": {"$lte": now_ms}}, "expires", limit)
         + await _remove(db.token_buckets, {"full": {"$lte": now_ms}}, "full", limit)
     )
 

@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 
 from pymongo import ASCENDING, IndexModel
 
-from storage_drivers.mongodb.layout import (
+from storage_drivers.mongodb.indexes import (
     ANSWER_INDEXES,
     CREDENTIAL_INDEXES,
     MESSAGE_INDEXES,
     QUEUE_INDEXES,
+    RECORD_INDEXES,
     TOKEN_BUCKET_INDEXES,
 )
 from tests.drivers.mongodb_recorder import Command
@@ -30,6 +31,7 @@ DECLARED: Indexes = {
     "credentials": CREDENTIAL_INDEXES,
     "quotas": (),
     "token_buckets": TOKEN_BUCKET_INDEXES,
+    "records": RECORD_INDEXES,
 }
 _PRIMARY = IndexModel([("_id", ASCENDING)], name="_id_")
 

@@ -13,17 +13,17 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 from pymongo import IndexModel
 
+from queues.model import RecordKind
 from storage_drivers.mongodb import Driver
-from storage_drivers.mongodb.layout import (
+from storage_drivers.mongodb.indexes import (
     ANSWER_INDEXES,
     CREDENTIAL_INDEXES,
     MESSAGE_INDEXES,
     QUEUE_INDEXES,
+    RECORD_INDEXES,
     TOKEN_BUCKET_INDEXES,
-    escape,
-    queue_id,
-    unescape,
 )
+from storage_drivers.mongodb.layout import escape, queue_id, record_id, record_names, unescape
 from tests.drivers.mongodb_storage import fresh_url, opened
 from tests.servers.mongodb import MongoServer
 
@@ -62,6 +62,7 @@ async def driver(mongodb_server: MongoServer) -> AsyncIterator[Driver]:
         ("answers", ANSWER_INDEXES),
         ("credentials", CREDENTIAL_INDEXES),
         ("token_buckets", TOKEN_BUCKET_INDEXES),
+        ("records", RECORD_INDEXES),
     ],
 )
 async def test_opening_makes_the_indexes(
@@ -98,3 +99,18 @@ def test_escaped_names_sort_like_the_names() -> None:
 def test_no_two_pairs_of_names_share_a_key() -> None:
     pairs = [(project, queue) for project in NAMES for queue in NAMES]
     assert len({queue_id(*pair) for pair in pairs}) == len(pairs)
+
+
+def test_the_names_of_a_record_can_be_read_back_from_its_key() -> None:
+    for project, scope, key in zip(NAMES, NAMES[1:], NAMES[2:], strict=False):
+        for kind in RecordKind:
+            names = (project, kind, scope, key)
+            assert record_names(record_id(*names)) == names
+
+
+def test_records_of_one_kind_and_scope_sort_like_their_keys() -> None:
+    keys = [record_id("alpha", RecordKind.CURSOR, "orders", name) for name in NAMES]
+    in_order = sorted(NAMES)
+    assert sorted(keys) == [
+        record_id("alpha", RecordKind.CURSOR, "orders", n) for n in in_order
+    ]

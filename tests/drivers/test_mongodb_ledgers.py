@@ -11,7 +11,7 @@ import pytest
 
 from queues.errors import StorageUnavailable
 from queues.model import Rate, Revocations, Usage
-from storage_drivers.mongodb.layout import MESSAGE_INDEXES
+from storage_drivers.mongodb.indexes import MESSAGE_INDEXES
 from tests.clock import MovableClock
 from tests.conformance.handle import QueueHandle
 from tests.conformance.project import ProjectHandle

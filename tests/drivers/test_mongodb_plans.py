@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from pymongo import IndexModel
 
-from queues.model import CredentialKind, Rate
+from queues.model import CredentialKind, Rate, Record, RecordKind
 from tests.conformance.handle import QueueHandle
 from tests.conformance.project import ProjectHandle
 from tests.drivers.mongodb_plans import (
@@ -43,6 +43,7 @@ async def commands(mongodb_url: str) -> AsyncIterator[list[Command]]:
         await come_too_late(queue)
         await use_credentials(ProjectHandle(queue.storage, queue.clock))
         await use_quotas(ProjectHandle(queue.storage, queue.clock))
+        await use_records(queue)
         await leave_much_to_sweep(queue)
     yield commands
     with connect(mongodb_url) as connection:
@@ -70,6 +71,8 @@ async def use_messages(queue: QueueHandle) -> None:
     await queue.delete(seqs[0])
     await queue.delete(*seqs[1:4], claim_ids=[])
     await queue.pop(3)
+    await queue.storage.messages.tail(queue.project, queue.queue)
+    await queue.storage.messages.next_due(queue.project, queue.queue, now_ms=queue.now_ms)
 
 
 async def use_claims(queue: QueueHandle) -> None:
@@ -113,6 +116,18 @@ async def use_quotas(alpha: ProjectHandle) -> None:
     await alpha.usage()
     for _ in range(2):
         await alpha.take(3, Rate(1, 10))
+
+
+async def use_records(queue: QueueHandle) -> None:
+    records, now_ms = queue.storage.records, queue.now_ms
+    place = (queue.project, RecordKind.CURSOR, queue.queue)
+    made = Record(*place[1:], "key", b"{}", 7, due_ms=now_ms, expires_ms=now_ms + 60_000)
+    await records.create(queue.project, made, now_ms=now_ms)
+    await records.get(*place, "key", now_ms=now_ms)
+    await records.list(*place, prefix="k", marker="", limit=10, now_ms=now_ms)
+    ((_, taken),) = await records.take(limit=10, lease_ms=1000, now_ms=now_ms)
+    await records.replace(queue.project, taken, now_ms=now_ms)
+    await records.delete(*place, "key", version=7, now_ms=now_ms)
 
 
 async def leave_much_to_sweep(queue: QueueHandle) -> None:

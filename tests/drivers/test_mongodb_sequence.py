@@ -148,6 +148,47 @@ async def test_a_writer_that_is_fenced_before_it_knows_its_range_starts_over(
     assert bodies(await race.sound.everything())[-1] == b"late"
 
 
+async def test_the_tail_is_not_below_what_was_stored_or_seen(race: Race) -> None:
+    for _ in range(3):
+        (seq,) = await race.sound.post()
+        assert await tail(race.sound) == seq
+    race.line.hold("insert messages")
+    posting = asyncio.create_task(race.shaky.post(new_message("slow")))
+    await race.line.reached.wait()
+    assert await tail(race.sound) >= seq
+    race.line.released.set()
+    (slow,) = await posting
+    assert await tail(race.sound) == slow
+
+
+async def test_nothing_is_stored_at_or_below_the_tail_later(race: Race) -> None:
+    race.line.hold("insert messages")
+    posting = asyncio.create_task(race.shaky.post(new_message("slow")))
+    await race.line.reached.wait()
+    seen = await tail(race.sound)
+    race.line.released.set()
+    assert min(await posting) > seen
+
+
+async def test_the_tail_does_not_go_back_for_a_writer_that_knows_little(race: Race) -> None:
+    for _ in range(3):
+        await race.sound.post()
+    before = await tail(race.sound)
+    race.line.hold("update queues")
+    posting = asyncio.create_task(race.shaky.post())
+    await race.line.reached.wait()
+    assert await tail(race.sound) >= before
+    race.line.released.set()
+    assert min(await posting) > before
+
+
+async def test_the_tail_of_a_dead_writer_is_above_what_it_reserved(race: Race) -> None:
+    await race.lose_a_writer(answer_lost=False)
+    seen = await tail(race.sound)
+    assert race.open_reservations() == 0
+    assert min(await race.sound.post()) == seen + 1
+
+
 async def test_posting_from_many_processes_leaves_no_reservation(race: Race) -> None:
     posted = await asyncio.gather(
         *((race.sound, race.shaky)[n % 2].post(*new_messages(2)) for n in range(20))
@@ -175,6 +216,12 @@ async def test_dead_reservations_do_not_pile_up_where_nobody_lists(race: Race) -
     assert race.open_reservations() <= 102
     assert seqs_of(await race.sound.everything())[1:] == seqs
     assert race.open_reservations() == 0
+
+
+async def tail(handle: QueueHandle) -> int:
+    found = await handle.storage.messages.tail(handle.project, handle.queue)
+    assert found.seq == found.number
+    return found.seq
 
 
 def driver(handle: QueueHandle) -> Driver:
