@@ -38,7 +38,7 @@ def test_redis_command(benchmark: BenchmarkFixture, count: int) -> None:
 
 
 def test_sqlite_new_row(benchmark: BenchmarkFixture) -> None:
-    values, _ = benchmark(sqlite.new_values, [SEQ], 1, [MESSAGE], NOW_MS)
+    values, _ = benchmark(sqlite.new_values, [SEQ], [1], 1, [MESSAGE], NOW_MS)
     assert MESSAGE.body in values
 
 

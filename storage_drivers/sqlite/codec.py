@@ -57,7 +57,7 @@ def to_queue(row: Row) -> Queue:
 
 def to_message(row: Row, now_ms: int) -> Message:
     """Return the message in a row as it stands at `now_ms`."""
-    seq, posted_ms, ttl_s, expires_ms, body, media, claim, count, visible_ms, dead = row
+    seq, posted_ms, ttl_s, expires_ms, body, media, claim, count, visible_ms, dead, number = row
     claim_id = None
     if visible_ms is None or visible_ms <= now_ms:
         visible_ms = 0
@@ -74,7 +74,7 @@ def to_message(row: Row, now_ms: int) -> Message:
         count,
         visible_ms,
         None if dead is None else unpack_dead_letter(dead),
-        seq,
+        number,
     )
 
 
@@ -83,7 +83,7 @@ def to_leased(row: Row, claim_id: str, lease_end_ms: int, extended: tuple[int, i
 
     `extended` are its `ttl_s` and `expires_ms` if it would expire before the lease ends.
     """
-    seq, posted_ms, ttl_s, expires_ms, body, media, _, count, _, dead = row
+    seq, posted_ms, ttl_s, expires_ms, body, media, _, count, _, dead, number = row
     if expires_ms < lease_end_ms:
         ttl_s, expires_ms = extended
     return Message(
@@ -97,12 +97,16 @@ def to_leased(row: Row, claim_id: str, lease_end_ms: int, extended: tuple[int, i
         count + 1,
         lease_end_ms,
         None if dead is None else unpack_dead_letter(dead),
-        seq,
+        number,
     )
 
 
 def new_values(
-    seqs: Iterable[int], bucket_id: int, messages: Sequence[NewMessage], now_ms: int
+    seqs: Iterable[int],
+    numbers: Iterable[int],
+    bucket_id: int,
+    messages: Sequence[NewMessage],
+    now_ms: int,
 ) -> tuple[list[Any], int]:
     """Return the values of rows for `messages.insert`, all in one list, and their due time.
 
@@ -110,7 +114,8 @@ def new_values(
     """
     values: list[Any] = []
     due_ms = NEVER_MS
-    for seq, (body, media, ttl_s, delay_ms, client_id, _) in zip(seqs, messages, strict=True):
+    for seq, number, message in zip(seqs, numbers, messages, strict=True):
+        body, media, ttl_s, delay_ms, client_id, _ = message
         state, visible_ms, expires_ms = READY, None, now_ms + ttl_s * 1000
         if delay_ms > 0:
             state, visible_ms = DELAYED, now_ms + delay_ms
@@ -120,7 +125,7 @@ def new_values(
         inline = body if len(body) <= INLINE_BODY_BYTES else None
         packed = pack_client_id(client_id)
         times = visible_ms, expires_ms, now_ms, ttl_s
-        values += seq, bucket_id, state, *times, int(media), packed, inline
+        values += seq, bucket_id, state, *times, int(media), packed, inline, number
     return values, due_ms
 
 
@@ -137,7 +142,7 @@ def unpack_dead_letter(text: str) -> DeadLetter:
 
 def pack_sequences(seqs: Sequence[int]) -> str:
     """Return the answer of a post as a JSON array."""
-    return json.dumps(seqs, separators=(",", ":"))
+    return json.dumps(list(seqs), separators=(",", ":"))
 
 
 def unpack_sequences(text: str) -> Sequence[int]:

@@ -27,6 +27,7 @@ def bury(
     place = _place(transaction, project, policy, now_ms)
     expires_ms = None if policy.ttl_s is None else now_ms + policy.ttl_s * 1000
     new_seqs = transaction.next_sequences(len(letters), now_ms)
+    numbers = place.number(new_seqs)
     reason = DeadLetterReason.MAX_CLAIM_COUNT
     rows = [
         (
@@ -35,9 +36,10 @@ def bury(
             policy.ttl_s,
             expires_ms,
             pack_dead_letter(DeadLetter(queue, letter.seq, reason, letter.claim_count, now_ms)),
+            number,
             letter.seq,
         )
-        for new_seq, letter in zip(new_seqs, letters, strict=True)
+        for new_seq, number, letter in zip(new_seqs, numbers, letters, strict=True)
     ]
     transaction.executemany(_SQL["bury"], rows)
     seqs = [letter.seq for letter in letters]

@@ -23,6 +23,7 @@ from storage_drivers.sqlite.migrations import migrate
 from storage_drivers.sqlite.queues import Queues
 from storage_drivers.sqlite.quotas import Quotas
 from storage_drivers.sqlite.readers import Reader
+from storage_drivers.sqlite.records import Records
 from storage_drivers.sqlite.sweep import sweep
 from storage_drivers.sqlite.transaction import Transaction
 from storage_drivers.sqlite.turn import Turn
@@ -63,6 +64,7 @@ class Driver(Storage):
         self.claims = Claims(self._writer, self._readers)
         self.credentials = Credentials(self._writer, self._readers)
         self.quotas = Quotas(self._writer, self._readers)
+        self.records = Records(self._writer, self._readers)
 
     async def close(self) -> None:
         """See the contract."""

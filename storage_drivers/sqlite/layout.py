@@ -29,7 +29,7 @@ INLINE_BODY_BYTES = 3500
 _MESSAGE = (
     "seq, posted_ms, ttl_s, expires_ms,"
     " ifnull(body, (SELECT bodies.body FROM bodies WHERE bodies.seq = messages.seq)),"
-    " media, claim_id, claim_count, visible_ms, dead_letter"
+    " media, claim_id, claim_count, visible_ms, dead_letter, number"
 )
 #: The length of a body. PERF: SQLite reads no byte of it.
 _BODY_BYTES = (

@@ -9,20 +9,31 @@ from itertools import takewhile
 from typing import Literal
 
 from queues.errors import MessageSealed, QueueChanged
-from queues.model import Idempotency, Media, Message, MessagePage, NewMessage, Record, Refusal
-from queues.storage import MessageStore
+from queues.model import (
+    Idempotency,
+    Media,
+    Message,
+    MessagePage,
+    NewMessage,
+    Position,
+    Record,
+    Refusal,
+)
+from queues.storage import MessageStore, outbox_key
 from storage_drivers.sqlite.codec import (
     new_values,
     pack_claim_id,
+    pack_name,
     pack_sequences,
     to_message,
     unpack_sequences,
 )
 from storage_drivers.sqlite.idempotency import recall, remember
 from storage_drivers.sqlite.lane import Lane
-from storage_drivers.sqlite.layout import CLAIMED, INLINE_BODY_BYTES, statements
+from storage_drivers.sqlite.layout import CLAIMED, DELAYED, INLINE_BODY_BYTES, statements
 from storage_drivers.sqlite.listing import Listing, read_page
 from storage_drivers.sqlite.places import locate
+from storage_drivers.sqlite.records import create_record
 from storage_drivers.sqlite.removal import remove
 from storage_drivers.sqlite.sweep import (
     UNTIDY,
@@ -35,6 +46,7 @@ from storage_drivers.sqlite.sweep import (
 from storage_drivers.sqlite.transaction import Transaction
 
 _SQL = statements("messages")
+_QUEUES = statements("queues")
 
 
 class Messages(MessageStore):
@@ -58,7 +70,14 @@ class Messages(MessageStore):
         """See the contract."""
         return await self._writer.run(
             lambda transaction: _post(
-                transaction, project, queue, messages, queue_version, idempotency, now_ms
+                transaction,
+                project,
+                queue,
+                messages,
+                queue_version,
+                idempotency,
+                now_ms,
+                outbox,
             )
         )
 
@@ -118,6 +137,14 @@ class Messages(MessageStore):
             raise MessageSealed(f"the next message of queue {queue} is encrypted")
         return popped
 
+    async def tail(self, project: str, queue: str) -> Position:
+        """See the contract."""
+        return await self._readers.run(partial(_tail, project=project, queue=queue))
+
+    async def next_due(self, project: str, queue: str, *, now_ms: int) -> int | None:
+        """See the contract."""
+        return await self._readers.run(partial(_next_due, project=project, queue=queue))
+
 
 def _post(
     transaction: Transaction,
@@ -127,6 +154,7 @@ def _post(
     queue_version: int,
     idempotency: Idempotency | None,
     now_ms: int,
+    outbox: Record | None,
 ) -> Sequence[int]:
     place = transaction.locate(project, queue)
     if place is not None:
@@ -135,8 +163,9 @@ def _post(
             return unpack_sequences(answer)
     if place is None or place.version != queue_version:
         raise QueueChanged("the queue is at another version")
-    seqs = list(transaction.next_sequences(len(messages), now_ms))
-    values, due_ms = new_values(seqs, place.bucket_id, messages, now_ms)
+    seqs = transaction.next_sequences(len(messages), now_ms)
+    numbers = place.number(seqs)
+    values, due_ms = new_values(seqs, numbers, place.bucket_id, messages, now_ms)
     transaction.insert(values)
     body_bytes = 0
     for seq, message in zip(seqs, messages, strict=True):
@@ -148,6 +177,9 @@ def _post(
     place.note_due(due_ms)
     if idempotency is not None:
         remember(transaction, place.queue_id, idempotency, pack_sequences(seqs), now_ms)
+    if outbox is not None:
+        record = outbox._replace(key=outbox_key(seqs[0]))
+        create_record(transaction, project, record, now_ms)
     return seqs
 
 
@@ -227,3 +259,20 @@ def _pop(
     body_bytes = sum(len(message.body) for message in messages)
     place.count(total=-len(messages), body_bytes=-body_bytes)
     return messages
+
+
+def _tail(connection: sqlite3.Connection, *, project: str, queue: str) -> Position:
+    names = (pack_name(project), pack_name(queue))
+    row = connection.execute(_QUEUES["tail"], names).fetchone()
+    return Position(0, 0) if row is None else Position(*row)
+
+
+def _next_due(connection: sqlite3.Connection, *, project: str, queue: str) -> int | None:
+    place = locate(connection, project, queue)
+    if place is None:
+        return None
+    due = [
+        connection.execute(_SQL["next_due"], (place.bucket_id, state)).fetchone()[0]
+        for state in (DELAYED, CLAIMED)
+    ]
+    return min((due_ms for due_ms in due if due_ms is not None), default=None)

@@ -15,14 +15,18 @@ _SQL = statements("queues")
 class Place:
     """What a call on messages needs to know of their queue.
 
-    Nothing in the bucket expires or comes due before `due_ms`. The rest is what the writes of
-    a transaction did to the bucket and did not store yet, see `Transaction.settle`.
+    Nothing in the bucket expires or comes due before `due_ms`. `last_number` is that of
+    the last message of the queue. The rest is what the writes of a transaction did to the
+    bucket and did not store yet, see `Transaction.settle`; `last_seq` is 0 without a new
+    message.
     """
 
     queue_id: int
     bucket_id: int
     version: int
     due_ms: int
+    last_number: int = 0
+    last_seq: int = 0
     total_change: int = 0
     claimed_change: int = 0
     bytes_change: int = 0
@@ -33,6 +37,13 @@ class Place:
         self.total_change += total
         self.claimed_change += claimed
         self.bytes_change += body_bytes
+
+    def number(self, seqs: range) -> range:
+        """Return the numbers of new messages with these sequences."""
+        first = self.last_number + 1
+        self.last_number = last = self.last_number + len(seqs)
+        self.last_seq = seqs[-1]
+        return range(first, last + 1)
 
     def note_due(self, due_ms: int) -> None:
         """Take note that a message expires or comes due at this time."""

@@ -128,7 +128,10 @@ def _create(
 
 def insert_queue(transaction: Transaction, project: str, queue: Queue) -> Place:
     """Store a queue that does not exist yet and return its place."""
-    bucket_id = transaction.execute(_SQL["create_bucket"]).lastrowid
+    # NOTE: the tail of a new queue is where the clock is, so it is above the former life of the
+    # queue and does not tell when others were last posted to.
+    last_seq = transaction.next_sequences(0, queue.created_ms).start - 1
+    bucket_id = transaction.execute(_SQL["create_bucket"], (last_seq,)).lastrowid
     names = (pack_name(project), pack_name(queue.name))
     transaction.execute(
         _SQL["create"], (*names, bucket_id, queue.version, queue.created_ms, queue.metadata)
@@ -169,7 +172,7 @@ def _purge(transaction: Transaction, *, project: str, queue: str) -> None:
     place = transaction.locate(project, queue)
     if place is not None:
         transaction.forget_places()
-        bucket_id = transaction.execute(_SQL["create_bucket"]).lastrowid
+        bucket_id = transaction.execute(_SQL["follow_bucket"], (place.bucket_id,)).lastrowid
         transaction.execute(_SQL["replace_bucket"], (bucket_id, place.queue_id))
         _discard(transaction, place.bucket_id)
 

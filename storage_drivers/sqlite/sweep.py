@@ -168,6 +168,8 @@ def sweep(transaction: Transaction, *, limit: int, now_ms: int) -> int:
     room.messages -= transaction.execute(_SQL["forget_answers"], (now_ms, limit)).rowcount
     room.messages -= forget_expired(transaction, room.messages, now_ms)
     room.messages -= forget_full(transaction, room.messages, now_ms)
+    gone = transaction.execute(_SQL["forget_records"], (now_ms, room.messages))
+    room.messages -= gone.rowcount
     most_visits = max(
         _sweep_buckets(transaction, room, now_ms), _sweep_garbage(transaction, room)
     )

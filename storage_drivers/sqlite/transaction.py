@@ -21,7 +21,7 @@ GROUP = 32
 #: As many places are remembered.
 _PLACES = 4096
 
-_COLUMNS = 10
+_COLUMNS = 11
 _ROW = f"({', '.join('?' * _COLUMNS)})"
 
 
@@ -78,9 +78,12 @@ class Transaction:
         """Store the counts of a place, if they changed, and its earlier due time."""
         bucket_id = place.bucket_id
         changes = (place.total_change, place.claimed_change, place.bytes_change)
-        if any(changes):
+        if place.last_seq:
+            last = (place.last_number, place.last_seq)
+            self.connection.execute(_QUEUES["count_new"], (*changes, *last, bucket_id))
+        elif any(changes):
             self.connection.execute(_QUEUES["count_change"], (*changes, bucket_id))
-            place.total_change = place.claimed_change = place.bytes_change = 0
+        place.total_change = place.claimed_change = place.bytes_change = place.last_seq = 0
         if place.is_due_sooner:
             self.connection.execute(_QUEUES["due_sooner"], (place.due_ms, bucket_id))
             place.is_due_sooner = False

@@ -53,8 +53,8 @@ _CONTRADICTIONS = (
         SELECT bucket_id, count(seq) AS number, ifnull(sum(state = 2), 0) AS held
         FROM buckets LEFT JOIN messages USING (bucket_id) GROUP BY bucket_id
     ) USING (bucket_id) WHERE total <> number OR claimed <> held""",
-    """SELECT bucket_id, 'due', earliest_ms, seq FROM buckets JOIN messages USING (bucket_id)
-    WHERE earliest_ms > min(expires_ms, ifnull(visible_ms, expires_ms))""",
+    """SELECT bucket_id, 'due', quiet_until_ms, seq FROM buckets JOIN messages USING (bucket_id)
+    WHERE quiet_until_ms > min(expires_ms, ifnull(visible_ms, expires_ms))""",
     """SELECT 'no body', seq FROM messages
     WHERE body IS NULL AND seq NOT IN (SELECT seq FROM bodies)""",
     """SELECT 'no message', seq FROM bodies

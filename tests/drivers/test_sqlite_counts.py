@@ -115,7 +115,7 @@ async def test_a_write_that_is_undone_takes_its_counts_along(path: Path) -> None
             place = transaction.locate(queue.project, queue.queue)
             assert place is not None
             (seq,) = transaction.next_sequences(1, queue.now_ms)
-            transaction.insert((seq, place.bucket_id, 0, None, 2**60, 0, 1, 0, b"", b"1"))
+            transaction.insert((seq, place.bucket_id, 0, None, 2**60, 0, 1, 0, b"", b"1", 1))
             place.count(total=1)
 
         def post_and_fail(transaction: Transaction) -> None:

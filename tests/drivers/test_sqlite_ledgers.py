@@ -95,9 +95,12 @@ async def test_bodies_that_were_there_before_are_counted(path: Path) -> None:
         await one.on(queue="empty").create()
     older = {number: script for number, script in migrations().items() if number < 3}
     kept = sqlite3.connect(path)
-    for table in ("credentials", "revocations", "quotas", "tokens"):
+    for table in ("credentials", "revocations", "quotas", "tokens", "records"):
         kept.execute(f"DROP TABLE {table}")
-    kept.execute("ALTER TABLE buckets DROP COLUMN body_bytes")
+    for column in ("body_bytes", "last_number", "last_seq"):
+        kept.execute(f"ALTER TABLE buckets DROP COLUMN {column}")
+    kept.execute("ALTER TABLE messages DROP COLUMN number")
+    kept.execute("ALTER TABLE buckets RENAME COLUMN quiet_until_ms TO earliest_ms")
     kept.execute(f"PRAGMA user_version = {max(older)}")
     assert schema(kept) == schema_of(path.with_name("older.db"), older)
     kept.close()

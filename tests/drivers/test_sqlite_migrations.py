@@ -118,4 +118,4 @@ def test_a_server_of_the_version_before_fails_rather_than_miscount(
 ) -> None:
     migrate(file, path, migrations(), 1000)
     with pytest.raises(sqlite3.OperationalError):
-        file.execute("SELECT queue_id, due_ms FROM queues JOIN buckets USING (bucket_id)")
+        file.execute("SELECT queue_id, earliest_ms FROM queues JOIN buckets USING (bucket_id)")

@@ -30,6 +30,7 @@ NOUNS = (
     "messages",
     "queues",
     "quotas",
+    "records",
     "sequence",
     "sweep",
 )
@@ -45,7 +46,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def plan(connection: sqlite3.Connection, sql: str) -> list[str]:
-    columns = ", ".join("?" * 10)
+    columns = ", ".join("?" * 11)
     sql = sql.format(seqs="?, ?, ?", rows=f"({columns})")
     numbered = [int(number) for number in re.findall(r"\?(\d)", sql)]
     arguments = [1] * (max(numbered) if numbered else sql.count("?"))

@@ -6,7 +6,8 @@
 -- {rows} stands for rows of question marks, with the values of `codec.new_values`.
 -- PERF: OR FAIL as in claims.sql.
 INSERT OR FAIL INTO messages
-    (seq, bucket_id, state, visible_ms, expires_ms, posted_ms, ttl_s, media, client_id, body)
+    (seq, bucket_id, state, visible_ms, expires_ms, posted_ms, ttl_s, media, client_id, body,
+     number)
 VALUES {rows};
 
 -- name: insert_body (seq, body)
@@ -34,6 +35,10 @@ WHERE bucket_id = ? AND state = ? AND visible_ms <= ? AND seq > ?;
 SELECT seq, state, claim_id, visible_ms, body IS NULL, {body_bytes}
 FROM messages NOT INDEXED
 WHERE bucket_id = ? AND expires_ms > ? AND seq IN ({seqs});
+
+-- name: next_due (bucket_id, state)
+SELECT min(visible_ms) FROM messages INDEXED BY messages_waiting
+WHERE bucket_id = ? AND state = ? AND visible_ms IS NOT NULL;
 
 -- name: ready (bucket_id, now_ms, limit)
 SELECT {message} FROM messages INDEXED BY messages_state

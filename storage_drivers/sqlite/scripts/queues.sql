@@ -2,7 +2,7 @@
 
 -- name: locate (project, name)
 -- Returns what a write needs to know of a queue.
-SELECT queue_id, bucket_id, version, earliest_ms
+SELECT queue_id, bucket_id, version, quiet_until_ms, last_number
 FROM queues JOIN buckets USING (bucket_id)
 WHERE project = ? AND name = ?;
 
@@ -16,8 +16,17 @@ WHERE project = ? AND name >= ? ORDER BY name LIMIT ?;
 -- name: count (project)
 SELECT count(*) FROM queues WHERE project = ?;
 
--- name: create_bucket ()
-INSERT INTO buckets DEFAULT VALUES;
+-- name: create_bucket (last_seq)
+INSERT INTO buckets (last_seq) VALUES (?);
+
+-- name: follow_bucket (bucket_id)
+-- Creates the bucket that comes after another in the same queue.
+INSERT INTO buckets (last_number, last_seq)
+SELECT last_number, last_seq FROM buckets WHERE bucket_id = ?;
+
+-- name: tail (project, name)
+SELECT last_seq, last_number FROM queues JOIN buckets USING (bucket_id)
+WHERE project = ? AND name = ?;
 
 -- name: create (project, name, bucket_id, version, created_ms, metadata)
 INSERT INTO queues (project, name, bucket_id, version, created_ms, metadata)
@@ -43,8 +52,14 @@ INSERT INTO garbage (bucket_id) VALUES (?);
 UPDATE buckets SET total = total + ?, claimed = claimed + ?, body_bytes = body_bytes + ?
 WHERE bucket_id = ?;
 
--- name: due_sooner (earliest_ms, bucket_id)
-UPDATE buckets SET earliest_ms = ? WHERE bucket_id = ?;
+-- name: count_new (total, claimed, body_bytes, last_number, last_seq, bucket_id)
+-- The same when there were new messages among it.
+UPDATE buckets SET total = total + ?, claimed = claimed + ?, body_bytes = body_bytes + ?,
+    last_number = ?, last_seq = ?
+WHERE bucket_id = ?;
+
+-- name: due_sooner (quiet_until_ms, bucket_id)
+UPDATE buckets SET quiet_until_ms = ? WHERE bucket_id = ?;
 
 -- name: counters (bucket_id)
 SELECT total, claimed FROM buckets WHERE bucket_id = ?;

@@ -14,8 +14,8 @@ WHERE seq IN (
     LIMIT ?);
 
 -- name: postpone (bucket_id)
--- Computes earliest_ms anew.
-UPDATE buckets SET earliest_ms = min(
+-- Computes quiet_until_ms anew.
+UPDATE buckets SET quiet_until_ms = min(
     ifnull((SELECT min(expires_ms) FROM messages WHERE bucket_id = ?1), 9223372036854775807),
     ifnull((SELECT min(visible_ms) FROM messages WHERE bucket_id = ?1 AND state = 1
             AND visible_ms IS NOT NULL), 9223372036854775807),
@@ -24,7 +24,7 @@ UPDATE buckets SET earliest_ms = min(
 WHERE bucket_id = ?1;
 
 -- name: due (bucket_id)
-SELECT earliest_ms FROM buckets WHERE bucket_id = ?;
+SELECT quiet_until_ms FROM buckets WHERE bucket_id = ?;
 
 -- name: backlog (bucket_id, now_ms, limit)
 -- Counts what `expired` and `promote` would find, each up to the limit.
@@ -36,8 +36,8 @@ SELECT max(
         LIMIT ?3)));
 
 -- name: due_buckets (now_ms, limit)
-SELECT bucket_id, earliest_ms FROM buckets WHERE earliest_ms <= ?
-ORDER BY earliest_ms LIMIT ?;
+SELECT bucket_id, quiet_until_ms FROM buckets WHERE quiet_until_ms <= ?
+ORDER BY quiet_until_ms LIMIT ?;
 
 -- name: garbage (limit)
 SELECT bucket_id FROM garbage LIMIT ?;
@@ -53,6 +53,10 @@ DELETE FROM garbage WHERE bucket_id = ?;
 -- name: forget_answers (now_ms, limit)
 DELETE FROM idempotency WHERE record_id IN (
     SELECT record_id FROM idempotency WHERE expires_ms <= ? LIMIT ?);
+
+-- name: forget_records (now_ms, limit)
+DELETE FROM records WHERE record_id IN (
+    SELECT record_id FROM records WHERE expires_ms <= ? LIMIT ?);
 
 -- name: count_free_pages ()
 PRAGMA freelist_count;
