@@ -1,4 +1,4 @@
-"""Records in SQLite: what expired stands in no way, and an outbox shares the fate of its post."""
+"""Records in SQLite: what expired is in no way, and an outbox shares the fate of its post."""
 
 from __future__ import annotations
 
