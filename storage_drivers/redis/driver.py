@@ -19,9 +19,11 @@ from storage_drivers.redis.mark import check_layout
 from storage_drivers.redis.messages import RedisMessageStore
 from storage_drivers.redis.queues import RedisQueueStore
 from storage_drivers.redis.quotas import RedisQuotaStore
+from storage_drivers.redis.records import RedisRecordStore
 from storage_drivers.redis.servers import servers_of
 from storage_drivers.redis.sweep import Sweep
 from storage_drivers.redis.url import parse
+from storage_drivers.redis.visits import Announcements
 
 logger = logging.getLogger(__name__)
 
@@ -42,14 +44,17 @@ class Driver(Storage):
         self._timeout_s = timeout_s
         executor = Executor(self._servers, Layout(target.namespace), timeout_s)
         self._executor = executor
+        announcements = Announcements(executor)
         queues = RedisQueueStore(executor)
         self.dead_letters = DeadLetters(executor, queues)
         self.queues = queues
-        self.messages = RedisMessageStore(executor)
+        self.messages = RedisMessageStore(executor, announcements)
         self.claims = RedisClaimStore(executor, self.dead_letters)
         self.credentials = RedisCredentialStore(executor)
         self.quotas = RedisQuotaStore(executor, queues)
-        self._sweep = Sweep(executor, queues, self.dead_letters)
+        records = RedisRecordStore(executor, announcements)
+        self.records = records
+        self._sweep = Sweep(executor, queues, self.dead_letters, records)
 
     async def open(self) -> None:
         for warning in (await self._inspect()).warnings:

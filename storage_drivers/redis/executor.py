@@ -21,7 +21,8 @@ _ERRORS = {
     Answer.CLAIM_LOST: ClaimLost,
     Answer.MESSAGE_SEALED: MessageSealed,
 }
-_NO_KEYS: Mapping[str, bytes] = MappingProxyType({})
+#: For scripts all of whose keys are the same for all calls in a place.
+NO_KEYS: Mapping[str, bytes] = MappingProxyType({})
 _NOT_IDEMPOTENT = Idempotency(key="", fingerprint="", window_ms=0)
 
 
@@ -37,7 +38,7 @@ class Executor:
         self,
         script: Script,
         place: Place,
-        keys: Mapping[str, bytes] = _NO_KEYS,
+        keys: Mapping[str, bytes] = NO_KEYS,
         rest: Collection[bytes] = (),
         /,
         **args: Argument,

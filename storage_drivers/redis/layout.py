@@ -3,10 +3,11 @@
 All keys of a queue begin with `<namespace>:{<project>:<queue>}:`, where both names are
 percent-quoted with nothing safe but letters, digits and `_.-~`. No name can therefore forge
 another's key or hash tag, and a queue is one slot of a cluster. What belongs to a project is
-under `{<project>::}`, the lists of the sweep under `{sweep::<shard>}`, what belongs to the
-store under `{ledger::<noun>}`, the mark of the layout under `{layout::mark}`: a quoted name
-holds no colon, so these are no queue's. A sequence in a hash is seven bytes, most significant
-first; a page is 64 neighbouring sequences, see `scripts/includes/pages.lua`.
+under `{<project>::}`, the lists of the sweep under `{sweep::<shard>}`, those of scopes with
+records under `{due::<shard>}` and `{ends::<shard>}`, what belongs to the store under
+`{ledger::<noun>}`, the mark of the layout under `{layout::mark}`: a quoted name holds no
+colon, so these are no queue's. A sequence in a hash is seven bytes, most significant first; a
+page is 64 neighbouring sequences, see `scripts/includes/pages.lua`.
 
 Of a queue:
 
@@ -24,6 +25,19 @@ Of a queue:
     moved        zset    origin of a dead letter that arrived, by its expiry, ms
     claim:<id>   string  the sequences that a claim took, to find them
     idem:<key>   string  first answer to a write
+
+Of a scope, that is, of the queue of that name, or of none (an empty name):
+
+    records       hash    <kind>:<key> -> record (records.py)
+    record_names  zset    <kind>:<key> of all records, by name
+    record_dues   zset    <kind>:<key> of those that will be due, by when, ms
+    record_ends   zset    <kind>:<key> of those that will expire, by when, ms
+    notice        string  which lists the scope is on (`includes/notice.lua`), for a day
+
+Of a list of scopes:
+
+    scopes       zset    tags of scopes, by when the first of their records wants a visit, ms
+    visits       hash    tag -> number of the visit under way; and how many there were
 
 Of a project:
 
@@ -50,17 +64,21 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from redis.crc import key_slot
 
-SWEEP_SHARDS = 16
+#: Lists are spread over so many slots of a cluster.
+SHARDS = 16
 SEQUENCE_BYTES = 7
 
 #: The keys that hold messages, as they stand in the headers of scripts.
 MESSAGES = "messages ready order waiting expires leased"
 #: ... and those that posting changes.
 POSTING = "messages ready order waiting expires"
+#: The keys that hold records.
+RECORDS = "records record_names record_dues record_ends"
 
 _QUEUE_KEYS = (
     "meta", "seq", "messages", "ready", "order",
     "waiting", "expires", "leased", "moving", "moved",
+    "records", "record_names", "record_dues", "record_ends", "notice",
 )  # fmt: skip
 _PROJECT_KEYS = ("names", "tokens", "credentials", "live", "expiring")
 
@@ -91,6 +109,11 @@ def sequence_key(seq: int) -> bytes:
     return seq.to_bytes(SEQUENCE_BYTES, "big")
 
 
+def shard_of(tag: str) -> int:
+    """Return the number of the share of a list that a queue or scope with this tag is in."""
+    return zlib.crc32(tag.encode()) % SHARDS
+
+
 class Place:
     """Keys of one slot: their names by what they hold, and the number of the slot."""
 
@@ -105,7 +128,7 @@ class Place:
 
 
 class QueuePlace(Place):
-    """Keys of one queue."""
+    """Keys of one queue, and of the records whose scope has its name."""
 
     __slots__ = ("tag",)
 
@@ -146,9 +169,14 @@ class Layout:
             f"{namespace}:{{ledger::revocations}}:", ("version", "revoked")
         )
         self.quotas = Place(f"{namespace}:{{ledger::quotas}}:", ("limited", "limits"))
-        self._sweep = tuple(
-            Place(f"{namespace}:{{sweep::{shard}}}:", ("due", "missing"))
-            for shard in range(SWEEP_SHARDS)
+        self._sweep = self._shards("sweep", "due", "missing")
+        #: Scopes with records that will be due, and with records that will expire.
+        self.due = self._shards("due", "scopes", "visits")
+        self.ends = self._shards("ends", "scopes", "visits")
+
+    def _shards(self, name: str, *keys: str) -> tuple[Place, ...]:
+        return tuple(
+            Place(f"{self._namespace}:{{{name}::{shard}}}:", keys) for shard in range(SHARDS)
         )
 
     def _queue(self, project: str, queue: str) -> QueuePlace:
@@ -163,7 +191,7 @@ class Layout:
 
     def sweep_of(self, tag: str) -> Place:
         """Return the share of the list that a queue with this tag is in."""
-        return self._sweep[zlib.crc32(tag.encode()) % SWEEP_SHARDS]
+        return self._sweep[shard_of(tag)]
 
     @staticmethod
     def names_of(tag: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ import asyncio
 
 from queues.errors import ConfigurationError
 from storage_drivers.redis.executor import Executor
-from storage_drivers.redis.layout import SWEEP_SHARDS
+from storage_drivers.redis.layout import SHARDS
 
 #: Counted up with every change that older or newer servers would misread. The first layout
 #: had no mark.
@@ -35,7 +35,7 @@ async def check_layout(executor: Executor) -> None:
 
 async def _has_queues(executor: Executor) -> bool:
     """Say whether any queue was ever announced: see `sweep.py`."""
-    places = [executor.layout.sweep(shard) for shard in range(SWEEP_SHARDS)]
+    places = [executor.layout.sweep(shard) for shard in range(SHARDS)]
     counts = await asyncio.gather(
         *(executor.command(place, b"ZCARD", place.keys["due"]) for place in places)
     )

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from queues.model import Idempotency, Message, MessagePage, NewMessage, Record, Refusal
+from queues.model import (
+    Idempotency,
+    Message,
+    MessagePage,
+    NewMessage,
+    Position,
+    Record,
+    Refusal,
+)
 from queues.storage import HIDDEN_PER_LISTING, MessageStore
 from storage_drivers.redis.codec import client_bytes, pack, unpack, unpack_all
 from storage_drivers.redis.errors import RefusalCode
 from storage_drivers.redis.executor import Executor, idempotent
-from storage_drivers.redis.layout import MESSAGES, POSTING, encode, sequence_key
+from storage_drivers.redis.layout import MESSAGES, POSTING, RECORDS, encode, sequence_key
 from storage_drivers.redis.scripts import Script
+from storage_drivers.redis.visits import Announcements
 
 _POST = Script(
     "post_messages",
     keys=f"meta seq {POSTING} idempotency",
-    args="now_ms queue_version fingerprint window_ms records...",
+    args="now_ms queue_version fingerprint window_ms posted...",
+)
+_POST_WITH_OUTBOX = Script(
+    "post_with_outbox",
+    keys=f"meta seq {POSTING} {RECORDS} notice idempotency",
+    args="now_ms queue_version fingerprint window_ms kind version due_ms expires_ms document "
+    "announced posted...",
 )
 _LIST = Script(
     "list_messages",
@@ -28,6 +43,7 @@ _DELETE = Script(
     args="now_ms condition claim_count claims_and_members...",
 )
 _POP = Script("pop_messages", keys=MESSAGES, args="now_ms limit")
+_TAIL = Script("queue_tail", keys="meta seq", args="")
 
 _REFUSALS = {
     RefusalCode.CLAIMED: Refusal.CLAIMED,
@@ -38,9 +54,10 @@ _REFUSALS = {
 class RedisMessageStore(MessageStore):
     """Messages, each a record in a hash; which are ready is noted page by page."""
 
-    def __init__(self, executor: Executor) -> None:
+    def __init__(self, executor: Executor, announcements: Announcements) -> None:
         self._executor = executor
         self._layout = executor.layout
+        self._announcements = announcements
 
     async def post(
         self,
@@ -55,15 +72,17 @@ class RedisMessageStore(MessageStore):
     ) -> Sequence[int]:
         place = self._layout.queue(project, queue)
         keys, repeated = idempotent(place, idempotency)
-        answer = await self._executor.run(
-            _POST,
-            place,
-            keys,
-            [pack(message, now_ms) for message in messages],
-            now_ms=now_ms,
-            queue_version=queue_version,
-            **repeated,
-        )
+        posted = [pack(message, now_ms) for message in messages]
+        if outbox is None:
+            answer = await self._executor.run(
+                _POST, place, keys, posted,
+                now_ms=now_ms, queue_version=queue_version, **repeated,
+            )  # fmt: skip
+        else:
+            answer = await self._announcements.write(
+                _POST_WITH_OUTBOX, place, outbox, keys, posted,
+                now_ms=now_ms, queue_version=queue_version, **repeated, kind=outbox.kind.value,
+            )  # fmt: skip
         if isinstance(answer, int):
             return range(answer, answer + len(messages))
         first, last = answer
@@ -140,3 +159,15 @@ class RedisMessageStore(MessageStore):
         place = self._layout.queue(project, queue)
         popped = await self._executor.run(_POP, place, now_ms=now_ms, limit=limit)
         return unpack_all(popped, now_ms)
+
+    async def tail(self, project: str, queue: str) -> Position:
+        # No sequence of one life of a queue is left out, so it is the number as well.
+        seq = await self._executor.run(_TAIL, self._layout.queue(project, queue))
+        return Position(seq, seq)
+
+    async def next_due(self, project: str, queue: str, *, now_ms: int) -> int | None:
+        place = self._layout.queue(project, queue)
+        first = await self._executor.command(
+            place, b"ZRANGE", place.keys["waiting"], b"0", b"0", b"WITHSCORES"
+        )
+        return int(first[1]) if first else None

@@ -11,8 +11,9 @@ import asyncio
 
 from storage_drivers.redis.dead_letters import DeadLetters
 from storage_drivers.redis.executor import Executor
-from storage_drivers.redis.layout import MESSAGES, SWEEP_SHARDS, encode
+from storage_drivers.redis.layout import MESSAGES, SHARDS, encode
 from storage_drivers.redis.queues import RedisQueueStore
+from storage_drivers.redis.records import RedisRecordStore
 from storage_drivers.redis.scripts import Script
 
 _TAKE = Script("take_due_queues", keys="due", args="now_ms limit next_ms")
@@ -40,16 +41,21 @@ class Sweep:
     """Visits queues in turn."""
 
     def __init__(
-        self, executor: Executor, queues: RedisQueueStore, dead_letters: DeadLetters
+        self,
+        executor: Executor,
+        queues: RedisQueueStore,
+        dead_letters: DeadLetters,
+        records: RedisRecordStore,
     ) -> None:
         self._executor = executor
         self._layout = executor.layout
         self._queues = queues
         self._dead_letters = dead_letters
+        self._records = records
 
     async def run(self, *, limit: int, now_ms: int) -> int:
-        """Deal with up to `limit` messages and return how many. See `Storage.sweep`."""
-        dealt, visits = 0, 0
+        """Deal with up to `limit` messages and records. See `Storage.sweep`."""
+        dealt, visits = await self._records.clear(limit=limit, now_ms=now_ms), 0
         while dealt < limit and visits < _VISITS_PER_SWEEP:
             tags = await self._take(min(limit - dealt, _VISITS_AT_ONCE), now_ms)
             if not tags:
@@ -63,7 +69,7 @@ class Sweep:
 
     async def _take(self, count: int, now_ms: int) -> list[str]:
         tags: list[str] = []
-        for shard in range(SWEEP_SHARDS):
+        for shard in range(SHARDS):
             taken = await self._executor.run(
                 _TAKE,
                 self._layout.sweep(shard),

@@ -1,7 +1,7 @@
 -- Stores messages with the next sequences, all or none. O(messages).
 -- keys: meta seq messages ready order waiting expires idempotency
--- uses: lists letters append idempotency
--- args: now_ms:number queue_version:text fingerprint:text window_ms:number records...
+-- uses: lists letters append posting idempotency
+-- args: now_ms:number queue_version:text fingerprint:text window_ms:number posted...
 -- returns: the first sequence | first and last (a repeat) | QUEUE_CHANGED | KEY_REUSED
 
 local stored = redis.call('HMGET', meta, 'version', 'incarnation')
@@ -12,12 +12,6 @@ end
 if stored[1] ~= queue_version then
   return QUEUE_CHANGED
 end
-local last = redis.call('INCRBY', seq, #records)
-local first = last - #records + 1
-local body_bytes = -BARE_BYTES * #records
-for i = 1, #records do
-  body_bytes = body_bytes + #records[i]
-end
-append(first, records, body_bytes, now_ms)
+local first, last = post(posted, now_ms)
 remember(stored[2], fingerprint, {first, last}, now_ms, window_ms)
 return first
