@@ -63,7 +63,7 @@ def application(settings: Settings, store: Storage, clock: Clock) -> falcon.asgi
     rules = operations(settings, store, clock)
     tokens = application_tokens(settings, rules, clock)
     door = Door(strategy(settings, clock), tokens, rules.shares)
-    lifespan = Lifespan(store, clock, rules.agenda, sweep_interval_s=settings.sweep_interval_s)
+    lifespan = Lifespan(store, clock, rules, sweep_interval_s=settings.sweep_interval_s)
     return create_app(rules, settings, lifespan, door)
 
 

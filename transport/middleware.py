@@ -12,7 +12,6 @@ import falcon.asgi
 from queues.clock import Clock
 from queues.identity import Identity
 from queues.operations import Operations
-from queues.operations.agenda import Agenda
 from queues.operations.sweep import sweep_forever
 from queues.storage import Storage
 from transport import headers, request_ids, requests
@@ -111,12 +110,13 @@ class Lifespan:
     """
 
     def __init__(
-        self, storage: Storage, clock: Clock, agenda: Agenda, *, sweep_interval_s: float
+        self, storage: Storage, clock: Clock, operations: Operations, *, sweep_interval_s: float
     ) -> None:
-        """Manage `storage`, and what is to be done in it."""
+        """Manage `storage`, what is to be done in it, and who waits for that."""
         self._storage = storage
         self._clock = clock
-        self._agenda = agenda
+        self._agenda = operations.agenda
+        self._waiting = operations.waiting
         self._sweep_interval_s = sweep_interval_s
         self._sweeper: asyncio.Task[None] | None = None
         self._worker: asyncio.Task[None] | None = None
@@ -130,7 +130,8 @@ class Lifespan:
         self._worker = asyncio.create_task(self._agenda.run())
 
     async def process_shutdown(self, scope: dict[str, Any], event: dict[str, Any]) -> None:
-        """Stop to work, then close the store after the calls that are running."""
+        """Stop to wait and to work, then close the store after the calls that are running."""
+        self._waiting.close()
         if self._worker is not None:
             self._agenda.close()
             await self._worker
@@ -138,4 +139,5 @@ class Lifespan:
             self._sweeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sweeper
+        await self._waiting.emptied()
         await self._storage.close()

@@ -16,6 +16,7 @@ from queues.operations.queues import QueueOperations
 from queues.operations.quotas import Quotas
 from queues.operations.shares import ShareOperations
 from queues.operations.tokens import TokenOperations
+from queues.operations.waiting import WaitingRoom
 from queues.project_limits import ProjectLimits
 from queues.storage import Storage
 
@@ -40,6 +41,7 @@ class Operations:
         keys = keys or KeyRing()
         self._storage = storage
         self.agenda = Agenda(storage, clock)
+        self.waiting = WaitingRoom(storage, clock)
         self.authorization = authorization or Authorization({})
         self.quotas = Quotas(storage, limits, clock, project_limits)
         self.queues = QueueOperations(storage, limits, clock, policies, self.quotas)
