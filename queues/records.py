@@ -22,8 +22,8 @@ class RecordStore(ABC):
 
     `scope` is the name of the queue that a record belongs to, or empty. Deleting the queue
     changes nothing for its records. All records of one project and scope can be changed in
-    one step with messages of the queue of that name; keys are text of any characters, at most
-    512 bytes in UTF-8.
+    one step with messages of the queue of that name; keys are text of any characters, 1 to 512
+    bytes in UTF-8.
 
     A record whose `expires_ms` is at or before `now_ms` does not exist, swept or not.
 

@@ -20,6 +20,7 @@ from tests.conformance.backends import (
 from tests.conformance.handle import QueueHandle
 from tests.conformance.harness import Harness
 from tests.conformance.project import ProjectHandle
+from tests.conformance.records import RecordsHandle
 from tests.factories import new_message
 from tests.servers.mongodb import external_mongodb
 
@@ -38,6 +39,8 @@ _BENEATH_ENCRYPTION = {
     "test_depth.py",
     "test_ledger_errors.py",
     "test_quotas.py",
+    "test_record_depth.py",
+    "test_record_names.py",
     "test_revocations.py",
     "test_sealed_messages.py",
     "test_tenancy.py",
@@ -93,6 +96,12 @@ async def orders(storage: Storage, clock: MovableClock) -> QueueHandle:
     handle = QueueHandle(storage, clock)
     await handle.create()
     return handle
+
+
+@pytest.fixture
+async def records(storage: Storage, clock: MovableClock) -> RecordsHandle:
+    """The cursors in the scope `orders` of the project `alpha`; that queue need not exist."""
+    return RecordsHandle(storage, clock)
 
 
 @pytest.fixture

@@ -13,7 +13,9 @@ from queues.model import (
     Message,
     MessagePage,
     NewMessage,
+    Position,
     Queue,
+    Record,
     Refusal,
     Stats,
 )
@@ -82,7 +84,10 @@ class QueueHandle:
         return stats.claimed, stats.total
 
     async def post(
-        self, *messages: NewMessage, idempotency: Idempotency | None = None
+        self,
+        *messages: NewMessage,
+        idempotency: Idempotency | None = None,
+        outbox: Record | None = None,
     ) -> list[int]:
         """Post the messages, one of no interest if none is given."""
         seqs = await self.storage.messages.post(
@@ -92,6 +97,7 @@ class QueueHandle:
             queue_version=self.version,
             idempotency=idempotency,
             now_ms=self.now_ms,
+            outbox=outbox,
         )
         return list(seqs)
 
@@ -155,6 +161,13 @@ class QueueHandle:
         return list(
             await messages.pop(self.project, self.queue, limit=limit, now_ms=self.now_ms)
         )
+
+    async def tail(self) -> Position:
+        return await self.storage.messages.tail(self.project, self.queue)
+
+    async def next_due(self) -> int | None:
+        messages = self.storage.messages
+        return await messages.next_due(self.project, self.queue, now_ms=self.now_ms)
 
     async def claim(
         self,

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from queues.errors import StorageUnavailable
+from queues.model import Record, RecordKind
 from tests.conformance.handle import QueueHandle
 from tests.conformance.harness import Harness
 from tests.factories import dead_letters, idempotency, new_message, new_messages
@@ -28,6 +29,8 @@ READS: dict[str, Call] = {
     "list": lambda q, _: q.page(),
     "get": lambda q, seq: q.get(seq),
     "get claim": lambda q, _: q.get_claim("held"),
+    "tail": lambda q, _: q.tail(),
+    "next due": lambda q, _: q.next_due(),
     "health": lambda q, _: q.storage.health(),
 }
 #: In an order in which all of them succeed.
@@ -35,6 +38,7 @@ WRITES: dict[str, Call] = {
     "create": lambda q, _: q.on(queue="new").create(),
     "post": lambda q, _: q.post(),
     "post with a key": lambda q, _: q.post(idempotency=idempotency()),
+    "post with an outbox": lambda q, _: q.post(outbox=outbox_of(q)),
     "pop": lambda q, _: q.pop(),
     "claim": lambda q, _: q.claim(1),
     "claim with dead letters": lambda q, _: q.claim(1, dead_letter=dead_letters()),
@@ -45,6 +49,10 @@ WRITES: dict[str, Call] = {
     "update": lambda q, _: q.update(b"{}", expected_version=1, version=2),
     "delete queue": lambda q, _: q.drop(),
 }
+
+
+def outbox_of(queue: QueueHandle) -> Record:
+    return Record(RecordKind.OUTBOX, queue.queue, "", b"{}", version=1)
 
 
 @pytest.fixture

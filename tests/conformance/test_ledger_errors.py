@@ -1,4 +1,4 @@
-"""A failing store, as credentials and quotas see it: an error in time, and nothing lost."""
+"""A failing store, as credentials, quotas, records see it: an error in time, nothing lost."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from queues.errors import StorageUnavailable
 from queues.model import Rate
 from tests.conformance.harness import Harness
 from tests.conformance.project import ProjectHandle
+from tests.conformance.records import RecordsHandle
 from tests.conformance.test_errors import SLACK_MS, TIMEOUT_MS, outcome
 
 Call = Callable[[ProjectHandle], Awaitable[object]]
@@ -22,6 +23,8 @@ READS: dict[str, Call] = {
     "get quota": lambda p: p.storage.quotas.get("alpha"),
     "list quotas": lambda p: p.storage.quotas.list(marker=None, limit=9),
     "usage": lambda p: p.usage(),
+    "get record": lambda p: records_of(p).get(),
+    "list records": lambda p: records_of(p).page(),
 }
 WRITES: dict[str, Call] = {
     "add": lambda p: p.add("new"),
@@ -30,7 +33,15 @@ WRITES: dict[str, Call] = {
     "put quota": lambda p: p.storage.quotas.put("beta", b"{}"),
     "delete quota": lambda p: p.storage.quotas.delete("alpha"),
     "take": lambda p: p.take(1, Rate(1, 10)),
+    "create record": lambda p: records_of(p).create(records_of(p).made("new")),
+    "replace record": lambda p: records_of(p).replace(records_of(p).made(version=1)),
+    "take records": lambda p: records_of(p).take(),
+    "delete record": lambda p: records_of(p).delete(),
 }
+
+
+def records_of(project: ProjectHandle) -> RecordsHandle:
+    return RecordsHandle(project.storage, project.clock)
 
 
 @pytest.fixture
@@ -40,6 +51,7 @@ async def filled(alpha: ProjectHandle) -> ProjectHandle:
     await alpha.revoke("revoked")
     await alpha.storage.quotas.put("alpha", b"limits")
     await (await alpha.queue("orders")).post()
+    await records_of(alpha).add(version=1, due_ms=alpha.now_ms)
     return alpha
 
 
@@ -58,6 +70,7 @@ async def everything(alpha: ProjectHandle) -> list[object]:
         await alpha.all_revocations(),
         await alpha.storage.quotas.list(marker=None, limit=9),
         await alpha.usage(),
+        await records_of(alpha).page(),
     ]
 
 
@@ -95,6 +108,7 @@ async def test_nothing_acknowledged_is_lost_when_the_store_crashes(
     hasty: ProjectHandle, harness: Harness
 ) -> None:
     await hasty.spend()
+    (taken,) = await records_of(hasty).take_all()
     before = await everything(hasty)
     async with harness.outage():
         pass
@@ -103,6 +117,7 @@ async def test_nothing_acknowledged_is_lost_when_the_store_crashes(
     assert await hasty.revocations(known) is None
     assert [await hasty.spend() for _ in range(3)] == [True, True, False]
     assert not await hasty.revoke("revoked")
+    assert await records_of(hasty).replace(taken.record)
 
 
 async def test_what_was_stored_is_there_after_closing_and_opening(

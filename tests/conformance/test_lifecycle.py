@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from queues.errors import StorageUnavailable
+from tests.conformance.ear import Ear, queue_topic, signal_topic
 from tests.conformance.handle import QueueHandle, seqs_of
 from tests.conformance.harness import Harness
 from tests.factories import new_message, new_messages
@@ -60,7 +61,8 @@ async def test_a_closed_instance_is_unavailable(orders: QueueHandle, harness: Ha
     storage = await harness.another()
     closed = orders.on(storage=storage)
     await harness.close(storage)
-    for call in (closed.post, closed.page, closed.claim, closed.describe, closed.sweep):
+    calls = (closed.post, closed.page, closed.claim, closed.describe, closed.sweep)
+    for call in (*calls, closed.tail, closed.next_due):
         with pytest.raises(StorageUnavailable):
             await asyncio.wait_for(call(), timeout=5)
     assert await orders.post()
@@ -70,6 +72,7 @@ async def test_closing_frees_threads(orders: QueueHandle, harness: Harness) -> N
     async def live_and_die() -> None:
         storage = await harness.another()
         handle = orders.on(storage=storage)
+        await Ear(storage).watch(queue_topic("orders"), signal_topic("ready"))
         posting = asyncio.gather(*(handle.post() for _ in range(10)))
         await asyncio.gather(*(handle.page() for _ in range(10)))
         await posting
@@ -84,6 +87,17 @@ async def test_closing_frees_threads(orders: QueueHandle, harness: Harness) -> N
     async with asyncio.timeout(10):
         while threading.active_count() >= settled + lives // 2:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
+
+
+async def test_closing_ends_whatever_went_on_in_the_background(
+    orders: QueueHandle, harness: Harness
+) -> None:
+    before = asyncio.all_tasks()
+    storage = await harness.another()
+    await Ear(storage).watch(queue_topic("orders"), signal_topic("ready"))
+    await asyncio.gather(*(orders.on(storage=storage).post() for _ in range(10)))
+    await harness.close(storage)
+    assert asyncio.all_tasks() <= before
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 13])
