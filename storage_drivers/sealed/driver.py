@@ -1,4 +1,4 @@
-"""A storage that encrypts the bodies of messages before another storage keeps them."""
+"""A storage that encrypts bodies and documents before another storage keeps them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from queues.storage import Storage
 from storage_drivers.sealed.claims import SealedClaims
 from storage_drivers.sealed.messages import SealedMessages
 from storage_drivers.sealed.queues import SealedQueues
+from storage_drivers.sealed.records import SealedRecords
 from storage_drivers.sealed.vault import Vault
 
 
 class SealedStorage(Storage):
-    """Encrypts messages that ask for it, and decrypts whatever comes back encrypted.
+    """Encrypts what asks for it, and decrypts whatever comes back encrypted.
 
     Everything else is that of the storage behind, with one exception: a pop that meets an
     encrypted message goes on as a short lease, then a removal, so that what cannot be
@@ -30,10 +31,11 @@ class SealedStorage(Storage):
         self.queues = SealedQueues(inner, vault)
         self.messages = SealedMessages(inner, vault)
         self.claims = SealedClaims(inner, vault)
+        self.records = SealedRecords(inner, vault)
 
     def __getattr__(self, name: str) -> Any:
-        """Pass on the views without messages; a driver may make them when it is opened."""
-        if name not in ("credentials", "quotas"):
+        """Pass on the views without bodies; a driver may make them when it is opened."""
+        if name not in ("credentials", "quotas", "wakeups"):
             raise AttributeError(name)
         return getattr(self._inner, name)
 

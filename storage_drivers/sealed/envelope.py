@@ -50,12 +50,17 @@ def seal(key_id: str, project_key: bytes, plaintext: bytes) -> bytes:
     return header + cipher.encrypt(_NONCE, plaintext, header)
 
 
+def is_sealed(document: bytes) -> bool:
+    """Say whether these bytes are an envelope; no JSON begins like one."""
+    return document[:1] == bytes((VERSION,))
+
+
 def parse(sealed: bytes) -> Envelope:
     """Take an envelope apart; nothing of it is authenticated yet.
 
     Raises: Unreadable.
     """
-    if sealed[:1] != bytes((VERSION,)):
+    if not is_sealed(sealed):
         raise Unreadable("it is not in a form that this version of the server knows")
     salt_at = 2 + (sealed[1] if len(sealed) > 1 else 0)
     body_at = salt_at + _SALT_BYTES

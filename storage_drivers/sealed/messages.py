@@ -7,7 +7,16 @@ import secrets
 from collections.abc import Collection, Mapping, MutableSequence, Sequence
 
 from queues.errors import MessageSealed, QueueChanged, StorageUnavailable
-from queues.model import Claim, Idempotency, Message, MessagePage, NewMessage, Record, Refusal
+from queues.model import (
+    Claim,
+    Idempotency,
+    Message,
+    MessagePage,
+    NewMessage,
+    Position,
+    Record,
+    Refusal,
+)
 from queues.storage import MessageStore, Storage
 from storage_drivers.sealed.claims import HOLD_MS, opened
 from storage_drivers.sealed.vault import Vault
@@ -35,11 +44,13 @@ class SealedMessages(MessageStore):
         now_ms: int,
         outbox: Record | None = None,
     ) -> Sequence[int]:
-        """See the contract. Encrypts the messages that ask for it."""
+        """See the contract. Encrypts what asks for it."""
         if any(message.seal for message in messages):
             messages = [self._vault.seal(project, message) for message in messages]
             if idempotency is not None:
                 idempotency = self._vault.fingerprint(project, queue, idempotency)
+        if outbox is not None:
+            outbox = self._vault.seal_record(project, outbox)
         return await self._inner.messages.post(
             project,
             queue,
@@ -122,6 +133,14 @@ class SealedMessages(MessageStore):
             # NOTE: what was removed must reach the caller, whatever became of the rest.
             _log.warning("storage: a pop ended early: %s", ex)
         return popped
+
+    async def tail(self, project: str, queue: str) -> Position:
+        """See the contract."""
+        return await self._inner.messages.tail(project, queue)
+
+    async def next_due(self, project: str, queue: str, *, now_ms: int) -> int | None:
+        """See the contract."""
+        return await self._inner.messages.next_due(project, queue, now_ms=now_ms)
 
     async def _pop_into(
         self,

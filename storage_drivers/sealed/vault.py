@@ -1,4 +1,4 @@
-"""Seals and opens the bodies of messages under keys that belong to projects.
+"""Seals and opens bodies of messages, and documents, under keys that belong to projects.
 
 The key of a project is HKDF-SHA256 (RFC 5869) of a master key with the project's name, so
 what was sealed for one project opens for no other. It is not bound to a queue: dead letters
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from queues import ids
 from queues.errors import StorageUnavailable
-from queues.model import Idempotency, Media, Message, NewMessage
+from queues.model import Idempotency, Media, Message, NewMessage, Record
 from storage_drivers.sealed import envelope
 from storage_drivers.sealed.envelope import Unreadable
 
@@ -24,6 +24,7 @@ _KEY_BYTES = 32
 _FINGERPRINT_BYTES = 16
 _REMEMBERED = 4096
 _SEALING = b"nusku message body 1\0"
+_RECORDS = b"nusku record 1\0"
 _FINGERPRINTS = b"nusku idempotency 1\0"
 
 
@@ -57,7 +58,8 @@ class Vault:
         if message.media is not Media.SEALED:
             return message
         try:
-            body, media = self._unseal(project, message.body)
+            plaintext = self._unseal(project, _SEALING, message.body)
+            body, media = plaintext[1:], _known(plaintext[0])
         except Unreadable as ex:
             message_id = ids.message_id(message.seq, ids.queue_tag(project, queue))
             raise StorageUnavailable(
@@ -79,15 +81,41 @@ class Vault:
         digest = hmac.digest(key, words, "sha256")
         return given._replace(fingerprint=digest[:_FINGERPRINT_BYTES].hex())
 
-    def _unseal(self, project: str, sealed: bytes) -> tuple[bytes, Media]:
+    def seal_record(self, project: str, record: Record) -> Record:
+        """Return the record as it is to be stored: encrypted if it asks for that."""
+        if not record.seal:
+            return record
+        key = self._derived(self._current, _RECORDS, project)
+        sealed = envelope.seal(self._current, key, record.document)
+        return record._replace(document=sealed)
+
+    def open_record(self, project: str, record: Record) -> Record:
+        """Return the record with the document that was stored, and with `seal` if it was.
+
+        Raises: StorageUnavailable naming the record and the key, for the log.
+        """
+        if not envelope.is_sealed(record.document):
+            return record._replace(seal=False)
+        try:
+            document = self._unseal(project, _RECORDS, record.document)
+        except Unreadable as ex:
+            raise StorageUnavailable(
+                f"{record.kind} {record.key} of {record.scope} cannot be decrypted: {ex}"
+            ) from ex
+        return record._replace(document=document, seal=True)
+
+    def _unseal(self, project: str, purpose: bytes, sealed: bytes) -> bytes:
         parts = envelope.parse(sealed)
         if parts.key_id not in self._masters:
             raise Unreadable(f"no key {parts.key_id!r} is configured")
-        plaintext = envelope.unseal(parts, self._derived(parts.key_id, _SEALING, project))
-        if plaintext[0] not in (Media.JSON, Media.MSGPACK):
-            raise Unreadable("it holds an encoding that this version does not know")
-        return plaintext[1:], Media(plaintext[0])
+        return envelope.unseal(parts, self._derived(parts.key_id, purpose, project))
 
     def _derive(self, key_id: str, purpose: bytes, project: str) -> bytes:
         info = purpose + project.encode("utf-8", "surrogatepass")
         return HKDF(SHA256(), _KEY_BYTES, salt=None, info=info).derive(self._masters[key_id])
+
+
+def _known(media: int) -> Media:
+    if media not in (Media.JSON, Media.MSGPACK):
+        raise Unreadable("it holds an encoding that this version does not know")
+    return Media(media)
