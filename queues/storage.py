@@ -327,6 +327,25 @@ class ClaimStore(ABC):
         """
 
     @abstractmethod
+    async def hold(
+        self,
+        project: str,
+        queue: str,
+        seqs: Sequence[int],
+        *,
+        claim_id: str,
+        lease_ms: int,
+        now_ms: int,
+    ) -> Sequence[Message]:
+        """Lease those of `seqs` that are ready, and return them by sequence.
+
+        For whoever moves messages on behalf of their owner: unlike `claim` it chooses
+        nothing, counts as no claim, lets no message live longer and minds no version of the
+        queue. The messages join what `claim_id` holds already; two concurrent calls of
+        `hold` or `claim` never return the same message. Empty for an absent queue.
+        """
+
+    @abstractmethod
     async def release(self, project: str, queue: str, claim_id: str, *, now_ms: int) -> None:
         """Make the messages of the live claim ready. Without any, it is no error."""
 

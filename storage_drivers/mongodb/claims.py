@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
 from pymongo import UpdateMany
 
 from queues.errors import ClaimLost, QueueChanged, StorageUnavailable
-from queues.model import Claim, DeadLetterPolicy, Idempotency
+from queues.model import Claim, DeadLetterPolicy, Idempotency, Message
 from queues.storage import ClaimStore
 from storage_drivers.mongodb import codec, leasing, sequence
 from storage_drivers.mongodb import idempotency as answers
@@ -151,6 +152,25 @@ class MongoClaims(ClaimStore):
         )
         if not renewed.matched_count:
             raise ClaimLost(lease.claim_id)
+
+    @bounded
+    async def hold(
+        self,
+        project: str,
+        queue: str,
+        seqs: Sequence[int],
+        *,
+        claim_id: str,
+        lease_ms: int,
+        now_ms: int,
+    ) -> Sequence[Message]:
+        """See ClaimStore."""
+        doc = await find_live(self.db, queue_id(project, queue))
+        if doc is None:
+            return ()
+        lease = Lease(claim_id, lease_ms, 0, now_ms)
+        taken = await leasing.hold(self.db, doc["bucket"], seqs, lease)
+        return sorted(codec.message(after, now_ms) for _, after in taken)
 
     @bounded
     async def release(self, project: str, queue: str, claim_id: str, *, now_ms: int) -> None:

@@ -12,7 +12,7 @@ from queues.errors import MessageSealed
 from queues.model import DeadLetterPolicy, Media, Message
 from queues.storage import DEAD_LETTERS_PER_CLAIM
 from storage_drivers.mongodb import codec, dead_letters
-from storage_drivers.mongodb.layout import Database, Document, new_token
+from storage_drivers.mongodb.layout import Database, Document, message_ids, new_token
 
 #: Rounds in which a call tries to take what others took first.
 _ROUNDS = 20
@@ -100,6 +100,19 @@ async def take(
         if len(taken) == limit or not moves_left or seen_all:
             break
     return taken
+
+
+async def hold(db: Database, bucket: str, seqs: Sequence[int], lease: Lease) -> list[Taken]:
+    """Lease those of `seqs` that are ready, without counting it as a claim."""
+    ready = {
+        "_id": {"$in": message_ids(bucket, seqs)},
+        "b": bucket,
+        "visible": {"$lte": lease.now_ms},
+        "expires": {"$gt": lease.now_ms},
+    }
+    docs = await db.latest(db.messages).find(ready).to_list(None)
+    held = lease.changes() | {"claim": lease.claim_id}
+    return await _seize(db, docs, lease.claim_id, lambda _: held)
 
 
 def _split(

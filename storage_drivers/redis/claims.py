@@ -6,12 +6,12 @@ import logging
 from collections.abc import Sequence
 
 from queues.errors import StorageUnavailable
-from queues.model import Claim, DeadLetterPolicy, Idempotency
+from queues.model import Claim, DeadLetterPolicy, Idempotency, Message
 from queues.storage import DEAD_LETTERS_PER_CLAIM, ClaimStore
 from storage_drivers.redis.codec import lease_ms_of, unpack_all
 from storage_drivers.redis.dead_letters import DeadLetters
 from storage_drivers.redis.executor import Executor, idempotent
-from storage_drivers.redis.layout import MESSAGES, decode, encode
+from storage_drivers.redis.layout import MESSAGES, decode, encode, sequence_key
 from storage_drivers.redis.scripts import Script
 
 logger = logging.getLogger(__name__)
@@ -27,6 +27,9 @@ _RENEW = Script(
     "renew_claim",
     keys=f"meta {MESSAGES} claim idempotency",
     args="now_ms claim_id lease_ms grace_ms fingerprint window_ms",
+)
+_HOLD = Script(
+    "hold_messages", keys=f"{MESSAGES} claim", args="now_ms claim_id lease_ms members..."
 )
 _RELEASE = Script("release_claim", keys=f"{MESSAGES} claim", args="now_ms claim_id")
 
@@ -119,6 +122,28 @@ class RedisClaimStore(ClaimStore):
             grace_ms=grace_ms,
             **repeated,
         )
+
+    async def hold(
+        self,
+        project: str,
+        queue: str,
+        seqs: Sequence[int],
+        *,
+        claim_id: str,
+        lease_ms: int,
+        now_ms: int,
+    ) -> Sequence[Message]:
+        place = self._layout.queue(project, queue)
+        held = await self._executor.run(
+            _HOLD,
+            place,
+            {"claim": place.claim(claim_id)},
+            [sequence_key(seq) for seq in seqs],
+            now_ms=now_ms,
+            claim_id=claim_id,
+            lease_ms=lease_ms,
+        )
+        return sorted(unpack_all(held, now_ms))
 
     async def release(self, project: str, queue: str, claim_id: str, *, now_ms: int) -> None:
         place = self._layout.queue(project, queue)

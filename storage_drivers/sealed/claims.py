@@ -10,10 +10,11 @@ reaches the messages behind, and a server that has the key soon reaches these.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 
 from queues.errors import ClaimLost, StorageUnavailable
-from queues.model import Claim, DeadLetterPolicy, Idempotency
+from queues.model import Claim, DeadLetterPolicy, Idempotency, Message
 from queues.storage import ClaimStore, Storage
 from storage_drivers.sealed.vault import Vault
 
@@ -110,6 +111,23 @@ class SealedClaims(ClaimStore):
             idempotency=idempotency,
             now_ms=now_ms,
         )
+
+    async def hold(
+        self,
+        project: str,
+        queue: str,
+        seqs: Sequence[int],
+        *,
+        claim_id: str,
+        lease_ms: int,
+        now_ms: int,
+    ) -> Sequence[Message]:
+        """See the contract, and the note on top about what cannot be decrypted."""
+        held = await self._inner.claims.hold(
+            project, queue, seqs, claim_id=claim_id, lease_ms=lease_ms, now_ms=now_ms
+        )
+        claim = Claim(claim_id, lease_ms, now_ms, held)
+        return opened(self._vault, project, queue, claim).messages
 
     async def release(self, project: str, queue: str, claim_id: str, *, now_ms: int) -> None:
         """See the contract."""

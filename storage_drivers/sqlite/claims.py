@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from queues.errors import ClaimLost, QueueChanged
@@ -99,6 +100,22 @@ class Claims(ClaimStore):
         lease = Lease(claim_id, lease_ms, grace_ms, now_ms)
         await self._writer.run(
             lambda transaction: _renew(transaction, project, queue, lease, idempotency)
+        )
+
+    async def hold(
+        self,
+        project: str,
+        queue: str,
+        seqs: Sequence[int],
+        *,
+        claim_id: str,
+        lease_ms: int,
+        now_ms: int,
+    ) -> Sequence[Message]:
+        """See the contract."""
+        lease = Lease(claim_id, lease_ms, 0, now_ms)
+        return await write_tidily(
+            self._writer, lambda transaction: _hold(transaction, project, queue, seqs, lease)
         )
 
     async def release(self, project: str, queue: str, claim_id: str, *, now_ms: int) -> None:
@@ -230,3 +247,24 @@ def _release(transaction: Transaction, project: str, queue: str, claim_id: str) 
     if place is not None:
         arguments = (place.bucket_id, pack_claim_id(claim_id))
         place.count(claimed=-transaction.execute(_SQL["release"], arguments).rowcount)
+
+
+def _hold(
+    transaction: Transaction, project: str, queue: str, seqs: Sequence[int], lease: Lease
+) -> Sequence[Message] | Literal[Untidy.UNTIDY]:
+    place = transaction.locate(project, queue)
+    if place is None:
+        return ()
+    if tidy_first(transaction, place, lease.now_ms):
+        return UNTIDY
+    wanted = (place.bucket_id, lease.now_ms)
+    rows = transaction.execute_for(seqs, _MESSAGES["ready_of"], wanted)
+    ready = sorted(to_message(row, lease.now_ms) for row in rows)
+    arguments = (pack_claim_id(lease.claim_id), lease.ends_ms, lease.lease_ms)
+    transaction.execute_for([message.seq for message in ready], _SQL["hold"], arguments)
+    place.count(claimed=len(ready))
+    if ready:
+        place.note_due(lease.ends_ms)
+    return [
+        message._replace(claim_id=lease.claim_id, visible_ms=lease.ends_ms) for message in ready
+    ]

@@ -220,6 +220,19 @@ class QueueHandle:
             now_ms=self.now_ms,
         )
 
+    async def hold(
+        self, *seqs: int, claim_id: str = "holder", lease_s: float = LEASE_S
+    ) -> list[Message]:
+        held = await self.storage.claims.hold(
+            self.project,
+            self.queue,
+            seqs,
+            claim_id=claim_id,
+            lease_ms=round(lease_s * 1000),
+            now_ms=self.now_ms,
+        )
+        return list(held)
+
     async def release(self, claim_id: str) -> None:
         claims = self.storage.claims
         await claims.release(self.project, self.queue, claim_id, now_ms=self.now_ms)

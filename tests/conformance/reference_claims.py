@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from queues.errors import ClaimLost
 from queues.model import (
@@ -11,6 +11,7 @@ from queues.model import (
     DeadLetterPolicy,
     DeadLetterReason,
     Idempotency,
+    Message,
     Queue,
 )
 from queues.storage import DEAD_LETTERS_PER_CLAIM, ClaimStore
@@ -83,6 +84,26 @@ class ReferenceClaims(ClaimStore):
             stored.lease(claim_id, lease_ms, grace_ms, now_ms)
         self._world.remember(project, queue, idempotency, claim_id, now_ms)
         self._world.tell_of_queue(project, queue)
+
+    async def hold(
+        self,
+        project: str,
+        queue: str,
+        seqs: Sequence[int],
+        *,
+        claim_id: str,
+        lease_ms: int,
+        now_ms: int,
+    ) -> Sequence[Message]:
+        held = []
+        for stored in self._world.messages(project, queue, now_ms):
+            if stored.message.seq in seqs and stored.is_ready(now_ms):
+                stored.lease_ms = lease_ms
+                stored.message = stored.message._replace(
+                    claim_id=claim_id, visible_ms=now_ms + lease_ms
+                )
+                held.append(stored.message)
+        return held
 
     async def release(self, project: str, queue: str, claim_id: str, *, now_ms: int) -> None:
         for stored in self._held(project, queue, claim_id, now_ms):

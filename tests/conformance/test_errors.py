@@ -43,6 +43,7 @@ WRITES: dict[str, Call] = {
     "claim": lambda q, _: q.claim(1),
     "claim with dead letters": lambda q, _: q.claim(1, dead_letter=dead_letters()),
     "renew": lambda q, _: q.renew("held"),
+    "hold": lambda q, seq: q.hold(seq),
     "delete": lambda q, seq: q.delete(seq, claim_ids=["held"]),
     "release": lambda q, _: q.release("held-too"),
     "purge": lambda q, _: q.purge(),

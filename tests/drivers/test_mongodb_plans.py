@@ -82,6 +82,7 @@ async def use_claims(queue: QueueHandle) -> None:
     await queue.delete(claim.messages[0].seq, claim_ids=[claim.id])
     await queue.delete(claim.messages[1].seq, claim_ids=["another"])
     await queue.release(claim.id)
+    await queue.hold(claim.messages[1].seq)
     for _ in range(2):
         await queue.claim(2, idempotency=idempotency("claim"))
 

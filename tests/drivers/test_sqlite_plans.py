@@ -143,6 +143,7 @@ CALLS: dict[str, Callable[[QueueHandle], Awaitable[object]]] = {
     "get claim": lambda queue: queue.get_claim("mine"),
     "renew": lambda queue: queue.renew("mine"),
     "release": lambda queue: queue.release("mine"),
+    "hold": lambda queue: queue.hold(1, 2, 3),
     "claim beyond expiry": lambda queue: queue.claim_some(10, claim_id="long", lease_s=9000),
     "renew beyond expiry": lambda queue: queue.renew("long", lease_s=20000),
     "delete some": lambda queue: queue.delete(1, 2, 3, claim_ids=[]),

@@ -9,6 +9,11 @@ UPDATE OR FAIL messages
 SET state = 2, claim_id = ?, visible_ms = ?, lease_ms = ?, claim_count = claim_count + 1
 WHERE seq IN ({seqs});
 
+-- name: hold (claim_id, visible_ms, lease_ms, seqs)
+-- Leases without counting it as a claim.
+UPDATE OR FAIL messages SET state = 2, claim_id = ?, visible_ms = ?, lease_ms = ?
+WHERE seq IN ({seqs});
+
 -- name: extend (ttl_s, expires_ms, bucket_id, claim_id, now_ms, lease_end_ms)
 -- Lets no message under the live lease expire before its end.
 UPDATE messages INDEXED BY messages_claim SET ttl_s = ?, expires_ms = ?

@@ -44,6 +44,10 @@ WHERE bucket_id = ? AND state = ? AND visible_ms IS NOT NULL;
 SELECT {message} FROM messages INDEXED BY messages_state
 WHERE bucket_id = ? AND state = 0 AND expires_ms > ? ORDER BY seq LIMIT ?;
 
+-- name: ready_of (bucket_id, now_ms, seqs)
+SELECT {message} FROM messages NOT INDEXED
+WHERE bucket_id = ? AND state = 0 AND expires_ms > ? AND seq IN ({seqs});
+
 -- name: delete (seqs)
 DELETE FROM messages WHERE seq IN ({seqs});
 

@@ -1,5 +1,5 @@
 -- Starts leases on messages: `visible_ms` is the end of the lease, and a message that would
--- expire before it lives on for the grace time after it.
+-- expire before it lives on for the grace time after it, unless that is nil.
 -- keys: messages ready order waiting expires leased
 
 -- The pages of the messages are known. The caller saves.
@@ -11,7 +11,7 @@ local function start_leases(chosen, claim_id, lease_ms, grace_ms, now_ms)
   go_on_when_full()
   for i = 1, #chosen do
     local m = chosen[i]
-    if m.expires_ms < ends_ms then
+    if grace_ms and m.expires_ms < ends_ms then
       m.ttl_s = math.floor((lease_ms + grace_ms) / 1000)
       m.expires_ms = ends_ms + grace_ms
     end
