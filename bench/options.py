@@ -37,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     _add_place(wrk)
     profile = commands.add_parser("profile", help="where the time of a request goes (py-spy)")
     profile.add_argument("--start", choices=_STORES, default="sqlite")
+    profile.set_defaults(auth=AUTH[0])
     _add_load(profile)
     _add_place(profile)
     budget = commands.add_parser("budget", help="what a request costs, counted and compared")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from collections import deque
+from typing import Any
+from urllib.parse import unquote
 
 import httptools
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from transport.bodies import ARRIVED
-from transport.joining import JoiningTransport
+from transport.exchange import Exchange
 
 #: Request line and headers together may be this large.
 MAX_HEAD_BYTES = 65_536
@@ -24,6 +27,8 @@ _TOO_LARGE = (
     b"content-length: 0\r\nconnection: close\r\n\r\n"
 )
 
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
+
 
 class Connection(HttpToolsProtocol):
     """A connection that is given up when a head is too large, too slow, or never begins.
@@ -32,11 +37,20 @@ class Connection(HttpToolsProtocol):
 
     SECURITY: otherwise one client could fill the memory with a header without end, or hold
     connections for ever without sending anything.
+
+    PERF: requests are served by `Exchange`, and one timer serves the whole connection;
+    uvicorn sets and cancels one for each request.
     """
+
+    cycle: Exchange | None  # type: ignore[assignment]
+    pipeline: deque[Exchange]  # type: ignore[assignment]
+    scope: dict[str, Any]  # type: ignore[assignment]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Not connected yet."""
         super().__init__(*args, **kwargs)
+        self._serving: Exchange | None = None
+        self._active_s = 0.0
         self._in_head = False
         self._shared_piece = False
         self._head_bytes = 0
@@ -45,16 +59,22 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request like for the ones after it."""
         super().connection_made(transport)
-        self.transport = cast(asyncio.Transport, JoiningTransport(transport, self.loop))
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.timeout_keep_alive, self.timeout_keep_alive_handler
-        )
+        self._active_s = self.loop.time()
+        self._look_again(self.timeout_keep_alive)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timers."""
-        super().connection_lost(exc)
+        """Forget the timers, and tell what is being served."""
+        self.connections.discard(self)
         self._unset_keepalive_if_required()
         self._end_head()
+        for exchange in (self._serving, self.cycle):
+            if exchange is not None:
+                exchange.lost()
+        self.pipeline.clear()
+        self.flow.resume_writing()
+        self.transport.close()
+        # PERF: without circles, all is given back at once.
+        self._serving = self.cycle = self.parser = None  # type: ignore[assignment]
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Stay to answer a client that only says it has no more requests.
@@ -69,7 +89,7 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse, then see whether this is still within the limits."""
-        self._unset_keepalive_if_required()
+        self._active_s = self.loop.time()
         self._shared_piece = False
         try:
             self._parse(memoryview(data))
@@ -106,8 +126,10 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Note that a head has begun."""
-        super().on_message_begin()
         self._in_head = True
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
 
     def on_headers_complete(self) -> None:
         """Note that the head is complete, and start to serve it.
@@ -116,19 +138,100 @@ class Connection(HttpToolsProtocol):
         """
         self._in_head = False
         self._end_head()
-        if self.parser.get_http_version() not in _VERSIONS:
+        parser = self.parser
+        version, method = parser.get_http_version(), parser.get_method()
+        if version not in _VERSIONS:
             raise ValueError("neither HTTP/1.0 nor HTTP/1.1")
-        if not self.parser.should_upgrade():
-            super().on_headers_complete()
-        elif self.parser.get_method() == b"CONNECT":
-            raise ValueError("no proxy")
+        if parser.should_upgrade():
+            if method == b"CONNECT":
+                raise ValueError("no proxy")
+            return
+        exchange = Exchange(
+            self,
+            self._begin_scope(version, method.decode()),
+            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            expects_continue=self.expect_100_continue,
+        )
+        self.cycle = exchange
+        if self._serving is None:
+            self._serve(exchange)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.append(exchange)
+
+    def _begin_scope(self, version: str, method: str) -> dict[str, Any]:
+        raw_path, query = _split(self.url)
+        path = raw_path.decode("ascii")
+        self.scope = {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": "",
+            "headers": self.headers,
+            "method": method,
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": query,
+        }
+        return self.scope
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a piece of a body until it is asked for, unless the answer is known."""
+        exchange = self.cycle
+        if exchange is None or exchange.is_answered or self.parser.should_upgrade():
+            return
+        exchange.body = exchange.body + body if exchange.body else body
+        if len(exchange.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        exchange.wake()
 
     def on_message_complete(self) -> None:
         """Note that the request is here, and what follows in the same piece is another one."""
         self._shared_piece = True
-        if not self.parser.should_upgrade():
-            self.scope[ARRIVED] = True  # type: ignore[literal-required]
-            super().on_message_complete()
+        exchange = self.cycle
+        if exchange is None or self.parser.should_upgrade():
+            return
+        self.scope[ARRIVED] = True
+        exchange.more_body = False
+        exchange.wake()
+
+    def _serve(self, exchange: Exchange) -> None:
+        self._serving = exchange
+        task = self.loop.create_task(exchange.run(self.app))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def answered(self, exchange: Exchange) -> None:
+        """Go on after an answer: with the next request, or by waiting for one."""
+        self.server_state.total_requests += 1
+        self._serving = None
+        if not exchange.keep_alive:
+            self.transport.close()
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._serve(self.pipeline.popleft())
+        else:
+            self._active_s = self.loop.time()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close if nothing has happened for long enough, else look again in time."""
+        idle_s = self.loop.time() - self._active_s
+        if self._serving is not None or self._in_head:
+            self._look_again(self.timeout_keep_alive)
+        elif idle_s < self.timeout_keep_alive:
+            self._look_again(self.timeout_keep_alive - idle_s)
+        else:
+            self.transport.close()
+
+    def _look_again(self, after_s: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            after_s, self.timeout_keep_alive_handler
+        )
 
     def _continue_head(self, received_bytes: int) -> None:
         """Count a piece of a head that is not complete yet."""
@@ -144,3 +247,16 @@ class Connection(HttpToolsProtocol):
         if self._head_deadline is not None:
             self._head_deadline.cancel()
             self._head_deadline = None
+
+
+def _split(url: bytes) -> tuple[bytes, bytes]:
+    """Return path and query of what a request asks for.
+
+    Raises: HttpParserError, UnicodeDecodeError.
+    """
+    # PERF: what is not a plain path is left to the parser.
+    if url.startswith(b"/") and not url.startswith(b"//") and b"#" not in url and url.isascii():
+        path, _, query = url.partition(b"?")
+        return path, query
+    parsed = httptools.parse_url(url)
+    return parsed.path, parsed.query or b""
