@@ -1,30 +1,34 @@
 """`python -m bench neighbours`: a quiet project alone, and beside one that is noisy.
 
-The quiet one sends at a fixed rate. The noisy one has a rate limit and offers many times of
-it, in an open loop on connections of its own; another noisy one has no limit at all. The
-windows take turns (alone, limited, unlimited); what counts is the median of each kind.
+The quiet one sends at a fixed rate. The noisy one (`noise.py`) has a rate limit and offers many
+times of it, over as many connections as the quiet one, or over so many (`crowd`) that they
+do not hold it back; another noisy one has no limit at all. The windows take turns; what
+counts is the median of each kind.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
+import json
+import subprocess
+import sys
 import tempfile
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import uvloop
 
 from bench import service
 from bench.beside import Figures, in_turns
-from bench.client import expect
+from bench.client import LoadFailed, expect
 from bench.credentials import ask_once
 from bench.fill import connect
+from bench.latency import Latencies
 from bench.loops import OpenLoop
 from bench.measure import Plan, Target, figures
 from bench.options import KINDS, plan_of
@@ -32,21 +36,32 @@ from bench.processes import pinned
 from bench.requests import PREFIX, Requests
 from bench.session import Session
 from bench.stores import running_store
-from bench.window import Window
+from bench.window import Measured, Window
 from bench.workloads import Script
 
 _QUIET = "bench-quiet"
 
-#: Who is noisy in which windows.
-_NOISY: Mapping[str, str] = {
-    "alone": "",
-    "limited": "bench-noisy-limited",
-    "unlimited": "bench-noisy-unlimited",
-}
+_LIMITED = "bench-noisy-limited"
 
 _QUEUE = f"{PREFIX}neighbours"
 
-_REFUSED = b"429"
+_ADMITTED, _REFUSED = "201", ("429", "503")
+
+
+_COUNTED = (
+    "noisy_offered_per_s",
+    "noisy_admitted_per_s",
+    "noisy_refused_per_s",
+    "server_busy",
+)
+
+
+class Noisy(NamedTuple):
+    """Who is noisy, nobody if empty, and how."""
+
+    project: str
+    per_s: float
+    connections: int
 
 
 def run(flags: argparse.Namespace) -> dict[str, Any]:
@@ -64,82 +79,92 @@ def _store(kind: str, flags: argparse.Namespace, folder: Path) -> Figures:
             folder / "nusku", store.url, workers=flags.workers, cores=flags.server_cores
         ) as server,
     ):
-        path = f"/v2/quotas?{urlencode({'project': _NOISY['limited']})}"
+        path = f"/v2/quotas?{urlencode({'project': _LIMITED})}"
         ask_once(server.host, "PUT", path, {"requests_per_s": flags.share})
         target = Target(server.host, server.workers, store.pids)
-        offered = flags.share * flags.times
         measures = {
-            name: partial(_window, target, plan_of(flags), project, offered)
-            for name, project in _NOISY.items()
+            name: partial(_window, target, plan_of(flags), noisy)
+            for name, noisy in windows(flags).items()
         }
         found = {"storage": kind, **compared(in_turns(flags.rounds, measures))}
     print(f"{kind}: p99 {found['limited_p99_times']} x alone with a limit", flush=True)
     return found
 
 
-def _window(target: Target, plan: Plan, noisy: str, offered: float) -> Figures:
-    with pinned(plan.load_cores):
-        return uvloop.run(_measured(target, plan, noisy, offered))
-
-
-async def _measured(target: Target, plan: Plan, noisy: str, offered: float) -> Figures:
-    answers: Counter[bytes] = Counter()
-    quiet = _Crowd(target, plan, _QUIET, Counter())
-    crowds = [(quiet, plan.rate or 0)]
-    if noisy:
-        crowds.append((_Crowd(target, plan, noisy, answers), offered))
-    try:
-        loops = [await crowd.loop(rate) for crowd, rate in crowds]
-        measured = await asyncio.gather(*(loop.run() for loop in loops))
-    finally:
-        for crowd, _ in crowds:
-            crowd.close()
-    answered = sum(answers.values())
-    noisy_s = plan.warmup_s + plan.duration_s
+def windows(flags: argparse.Namespace) -> Mapping[str, Noisy]:
+    """Return who is noisy in which windows."""
+    offered, few = flags.share * flags.times, flags.connections
     return {
-        **figures(measured[0], 1),
-        "own_lag": loops[0].lag.summary(),
-        "noisy_admitted_per_s": round((answered - answers[_REFUSED]) / noisy_s, 1),
-        "noisy_refused_per_s": round(answers[_REFUSED] / noisy_s, 1),
+        "alone": Noisy("", 0, 0),
+        "limited": Noisy(_LIMITED, offered, few),
+        "crowd": Noisy(_LIMITED, offered, flags.crowd),
+        "unlimited": Noisy("bench-noisy-unlimited", offered, few),
     }
 
 
-class _Crowd:
-    """The connections of one project, which post messages and take refusals as they come."""
+def _window(target: Target, plan: Plan, noisy: Noisy) -> Figures:
+    with pinned(plan.load_cores):
+        return uvloop.run(_measured(target, plan, noisy))
 
-    def __init__(
-        self, target: Target, plan: Plan, project: str, answers: Counter[bytes]
-    ) -> None:
-        self._target = target
-        self._plan = plan
-        self._answers = answers
-        requests = Requests(target.host, project=project)
-        self._request = requests.post(_QUEUE, 1, plan.body_bytes)
-        self._sessions: list[Session] = []
 
-    async def loop(self, rate: float) -> OpenLoop:
-        """Connect, and be ready to post at this rate."""
-        for _ in range(self._plan.connections):
-            client = await connect(self._target.host)
-            self._sessions.append(Session(client, self._script(), 1))
-        plan = self._plan
+async def _measured(target: Target, plan: Plan, noisy: Noisy) -> Figures:
+    with noise(target.host, noisy) as end:
+        measured, lag = await _quiet(target, plan)
+        heard, passed_s = end()
+    answers = heard["answers"]
+    refused = sum(answers.get(status, 0) for status in _REFUSED)
+    return {
+        **figures(measured, 1),
+        "own_lag": lag.summary(),
+        "noisy_offered_per_s": round(heard["due"] / passed_s, 1),
+        "noisy_admitted_per_s": round(answers.get(_ADMITTED, 0) / passed_s, 1),
+        "noisy_refused_per_s": round(refused / passed_s, 1),
+    }
+
+
+@contextmanager
+def noise(host: str, noisy: Noisy) -> Iterator[Callable[[], tuple[Any, float]]]:
+    """Let somebody make noise; what is yielded ends it, and returns what it heard, and when."""
+    if not noisy.project:
+        yield lambda: ({"due": 0, "answers": {}}, 1.0)
+        return
+    command = [sys.executable, "-m", "bench.noise", host, noisy.project]
+    command += [str(noisy.per_s), str(noisy.connections)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+
+        def end() -> tuple[Any, float]:
+            said, _ = process.communicate()
+            if process.returncode:
+                raise LoadFailed("the noisy project failed")
+            heard = json.loads(said)
+            return heard, heard["due"] / noisy.per_s
+
+        try:
+            yield end
+        finally:
+            process.kill()
+
+
+async def _quiet(target: Target, plan: Plan) -> tuple[Measured[Any], Latencies]:
+    request = Requests(target.host, project=_QUIET).post(_QUEUE, 1, plan.body_bytes)
+    sessions: list[Session] = []
+    try:
+        for _ in range(plan.connections):
+            client = await connect(target.host)
+            sessions.append(Session(client, _script(request), 1))
         window: Window[Any] = Window(
-            self._target.usage, warmup_s=plan.warmup_s, duration_s=plan.duration_s
+            target.usage, warmup_s=plan.warmup_s, duration_s=plan.duration_s
         )
-        return OpenLoop(self._sessions, window, rate)
-
-    def close(self) -> None:
-        """Close the connections."""
-        for session in self._sessions:
+        loop = OpenLoop(sessions, window, plan.rate or 0)
+        return await loop.run(), loop.lag
+    finally:
+        for session in sessions:
             session.client.close()
 
-    def _script(self) -> Script:
-        while True:
-            answer = yield self._request
-            status = answer[9:12]
-            self._answers[status] += 1
-            if status != _REFUSED:
-                expect(answer, b"201")
+
+def _script(request: bytes) -> Script:
+    while True:
+        expect((yield request), b"201")
 
 
 def compared(windows: Mapping[str, Sequence[Figures]]) -> Figures:
@@ -152,7 +177,7 @@ def compared(windows: Mapping[str, Sequence[Figures]]) -> Figures:
             times = middle_ms / shown[f"alone_{point}_ms"]
             shown[f"{name}_{point}_times"] = round(times, 2)
     for name, found in windows.items():
-        for figure in ("noisy_admitted_per_s", "noisy_refused_per_s", "server_busy"):
+        for figure in _COUNTED:
             shown[f"{name}_{figure}"] = median(one[figure] for one in found)
     rounds = [
         {

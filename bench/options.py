@@ -94,6 +94,7 @@ def _add_neighbours(command: argparse.ArgumentParser) -> None:
     add("--start", action="append", choices=_STORES, default=[], help=f"{KINDS} if none")
     add("--share", type=float, default=20.0, metavar="PER_S", help="rate of the noisy one")
     add("--times", type=float, default=100.0, help="how often it offers its share")
+    add("--crowd", type=int, default=600, help="connections that do not hold it back")
     _add_rounds(command, 7)
     _add_load(command)
     _add_place(command)

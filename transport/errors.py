@@ -16,12 +16,17 @@ import falcon.asgi
 from queues import errors
 from queues.model import Media
 from transport import audit, media, request_ids
+from transport.exchange import PAUSE_S
 from transport.request_ids import request_id
 
 _log = logging.getLogger("nusku.http")
 
 #: Seconds after which a client should try again when the store is away.
 RETRY_AFTER_S = 2
+
+#: Whoever is too fast is told so after this time, in which its connection takes nothing else:
+#: less than any `Retry-After`. A refusal costs nearly as much as serving (bench/neighbours.py).
+REFUSAL_PAUSE_S = 0.25
 
 _ANSWERS: dict[type[errors.NuskuError], tuple[str, str]] = {
     errors.InvalidRequest: (falcon.HTTP_400, "Invalid API request"),
@@ -121,6 +126,7 @@ async def _rate_exceeded(
     agent = req.get_header("User-Agent") or ""
     status = falcon.HTTP_503 if agent.startswith(_DEAF_TO_429) else falcon.HTTP_429
     resp.set_header("Retry-After", str(max(1, math.ceil(ex.retry_after_s))))
+    req.scope[PAUSE_S] = REFUSAL_PAUSE_S
     _answer(req, resp, status, "Too many requests", str(ex), ex.code)
 
 

@@ -37,6 +37,11 @@ _log = logging.getLogger("nusku.server")
 _paused: set[Exchange] = set()
 
 
+def paused() -> int:
+    """Return how many answers of this process wait now."""
+    return len(_paused)
+
+
 class Exchange:
     """What uvicorn calls a cycle, with less to do for each request.
 
@@ -152,7 +157,7 @@ class Exchange:
         head = self._head(len(body))
         answer = head if self._is_head else head + body
         self.is_answered, self.body, self._start = True, b"", ()
-        if pause_s is None or len(_paused) >= MAX_PAUSED:
+        if pause_s is None or paused() >= MAX_PAUSED:
             self._leave(answer)
         else:
             _paused.add(self)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ def _window(p99_ms: float, **others: float) -> dict[str, Any]:
         "own_lag": {"p99_ms": 0.1},
         "others_busy": 0.0,
         "server_busy": 0.5,
+        "noisy_offered_per_s": 0.0,
         "noisy_admitted_per_s": 0.0,
         "noisy_refused_per_s": 0.0,
         **others,
@@ -43,6 +46,37 @@ def test_a_noisy_neighbour_is_told_by_the_medians_of_the_windows() -> None:
 def test_a_neighbour_offers_a_hundred_times_its_rate() -> None:
     flags = parser().parse_args(["neighbours"])
     assert (flags.share, flags.times, flags.rate) == (20, 100, 200)
+    windows = neighbours.windows(flags)
+    assert {name: noisy.per_s for name, noisy in windows.items()} == {
+        "alone": 0,
+        "limited": 2000,
+        "crowd": 2000,
+        "unlimited": 2000,
+    }
+
+
+async def test_noise_is_made_on_schedule_and_told_by_what_was_answered() -> None:
+    ended = asyncio.Semaphore(0)
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                await reader.readuntil(b"}]}")
+                writer.write(b"HTTP/1.1 429 -\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+        ended.release()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    host = "{}:{}".format(*server.sockets[0].getsockname())
+    noisy = neighbours.Noisy("p1", 500, 2)
+    async with server:
+        with neighbours.noise(host, noisy) as end:
+            await asyncio.sleep(1)
+            heard, passed_s = await asyncio.to_thread(end)
+        for _ in range(noisy.connections):
+            await ended.acquire()
+    assert heard["due"] == pytest.approx(500 * passed_s, abs=1)
+    assert 0 < heard["answers"]["429"] <= heard["due"]
 
 
 def test_credentials_are_compared_turn_by_turn() -> None:

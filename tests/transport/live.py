@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import struct
 import threading
 import time
 from pathlib import Path
@@ -92,6 +93,12 @@ class RawConnection:
         body = self._reader.read(int(headers.get("content-length", 0)))
         is_json = headers.get("content-type") == "application/json"
         return status, headers, json.loads(body) if body and is_json else body
+
+    def reset(self) -> None:
+        """Be gone at once, without a farewell."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._reader.close()
+        self._socket.close()
 
     def is_closed(self) -> bool:
         """Say whether the server has ended the connection; waits for it."""
