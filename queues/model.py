@@ -249,7 +249,7 @@ class Record(NamedTuple):
 
     `version` is made by the caller at random for a new record. At `due_ms` it wants to be
     taken (None: never), at `expires_ms` it is gone (None: never). `seal` asks for encryption
-    at rest like that of a message.
+    at rest like that of a message; a record that was stored so comes back with it.
     """
 
     kind: RecordKind

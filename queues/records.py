@@ -14,7 +14,26 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from queues.errors import StorageUnavailable
 from queues.model import Record, RecordKind, Taken
+
+#: What every encrypted document begins with, and no other: JSON never does.
+SEALED = b"\0"
+
+
+def legible(record: Record) -> bytes:
+    """Return the document of the record; whoever reads a document asks here for it.
+
+    A storage that `encrypts` has decrypted it. Any other hands out what it has stored.
+
+    Raises: StorageUnavailable when that is encrypted.
+    """
+    if record.document.startswith(SEALED):
+        raise StorageUnavailable(
+            f"{record.kind} {record.key!r} in {record.scope!r} is encrypted, and the file in"
+            " the setting keys_file has no key for that"
+        )
+    return record.document
 
 
 class RecordStore(ABC):
@@ -24,6 +43,9 @@ class RecordStore(ABC):
     changes nothing for its records. All records of one project and scope can be changed in
     one step with messages of the queue of that name; keys are text of any characters, 1 to 512
     bytes in UTF-8.
+
+    Drivers keep any document. Whoever stores one sees to it that it does not begin with
+    `SEALED`: by that it is known, also without keys, which are encrypted.
 
     A record whose `expires_ms` is at or before `now_ms` does not exist, swept or not.
 

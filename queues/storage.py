@@ -63,8 +63,9 @@ class Capabilities:
 
     `atomic_batches`: a post or a renewal of several messages happens as a whole even when
     the server is killed in the middle. `flat_stats`: stats cost the same at any depth.
-    `encrypts`: messages with `seal` are encrypted before they are stored; a pop that meets
-    one takes several steps, and may return an expiry that a lease extended.
+    `encrypts`: messages and records with `seal` are encrypted before they are stored; a pop
+    that meets one takes several steps, and may return an expiry that a lease extended; a
+    `take` leaves what it cannot decrypt under the lease.
     """
 
     atomic_batches: bool

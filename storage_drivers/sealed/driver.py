@@ -16,7 +16,7 @@ from storage_drivers.sealed.vault import Vault
 
 
 class SealedStorage(Storage):
-    """Encrypts what asks for it, and decrypts whatever comes back encrypted.
+    """Encrypts messages and records that ask for it, and decrypts what comes back encrypted.
 
     Everything else is that of the storage behind, with one exception: a pop that meets an
     encrypted message goes on as a short lease, then a removal, so that what cannot be
@@ -34,7 +34,7 @@ class SealedStorage(Storage):
         self.records = SealedRecords(inner, vault)
 
     def __getattr__(self, name: str) -> Any:
-        """Pass on the views without bodies; a driver may make them when it is opened."""
+        """Pass on the views that hold no secrets; a driver may make them when it is opened."""
         if name not in ("credentials", "quotas", "wakeups"):
             raise AttributeError(name)
         return getattr(self._inner, name)

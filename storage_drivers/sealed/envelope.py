@@ -1,9 +1,10 @@
-"""The sealed form of one message body: what is stored instead of it.
+"""The sealed form of one message body or record: what is stored instead of it.
 
-    version 1 | length of the key id 1 | key id | salt 24 | AES-256-GCM of (media 1 | body)
+    version 1 | length of the key id 1 | key id | salt 24 | AES-256-GCM of the plaintext
 
 (numbers are bytes; the ciphertext ends with its tag of 16). Everything in front of the
-ciphertext is its associated data, so none of it can be exchanged.
+ciphertext is its associated data, so none of it can be exchanged; behind it goes the
+context, which is not stored: the place that the ciphertext was made for.
 
 Each message is encrypted under a key of its own, HKDF-Expand(project key, salt). NIST
 SP 800-38D, section 8.3, allows 2^32 encryptions under one key with random nonces of 96
@@ -41,18 +42,13 @@ class Envelope(NamedTuple):
     ciphertext: bytes
 
 
-def seal(key_id: str, project_key: bytes, plaintext: bytes) -> bytes:
+def seal(key_id: str, project_key: bytes, plaintext: bytes, context: bytes = b"") -> bytes:
     """Return the envelope around `plaintext`; no two are alike."""
     salt = os.urandom(_SALT_BYTES)
     name = key_id.encode("ascii")
     header = bytes((VERSION, len(name))) + name + salt
     cipher = AESGCM(_message_key(project_key, salt))
-    return header + cipher.encrypt(_NONCE, plaintext, header)
-
-
-def is_sealed(document: bytes) -> bool:
-    """Say whether these bytes are an envelope; no JSON begins like one."""
-    return document[:1] == bytes((VERSION,))
+    return header + cipher.encrypt(_NONCE, plaintext, header + context)
 
 
 def parse(sealed: bytes) -> Envelope:
@@ -60,7 +56,7 @@ def parse(sealed: bytes) -> Envelope:
 
     Raises: Unreadable.
     """
-    if not is_sealed(sealed):
+    if sealed[:1] != bytes((VERSION,)):
         raise Unreadable("it is not in a form that this version of the server knows")
     salt_at = 2 + (sealed[1] if len(sealed) > 1 else 0)
     body_at = salt_at + _SALT_BYTES
@@ -71,14 +67,15 @@ def parse(sealed: bytes) -> Envelope:
     return Envelope(key_id, sealed[:body_at], sealed[salt_at:body_at], sealed[body_at:])
 
 
-def unseal(envelope: Envelope, project_key: bytes) -> bytes:
+def unseal(envelope: Envelope, project_key: bytes, context: bytes = b"") -> bytes:
     """Return the plaintext.
 
-    Raises: Unreadable when a bit of the envelope was changed, or another key made it.
+    Raises: Unreadable when a bit of the envelope was changed, or another key made it, or it
+    was made for another context.
     """
     cipher = AESGCM(_message_key(project_key, envelope.salt))
     try:
-        return cipher.decrypt(_NONCE, envelope.ciphertext, envelope.header)
+        return cipher.decrypt(_NONCE, envelope.ciphertext, envelope.header + context)
     except InvalidTag as ex:
         raise Unreadable(f"key {envelope.key_id!r} does not authenticate it") from ex
 

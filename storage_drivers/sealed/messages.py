@@ -44,13 +44,13 @@ class SealedMessages(MessageStore):
         now_ms: int,
         outbox: Record | None = None,
     ) -> Sequence[int]:
-        """See the contract. Encrypts what asks for it."""
+        """See the contract. Encrypts the messages, and the outbox, that ask for it."""
+        if outbox is not None:
+            outbox = self._vault.seal_record(project, outbox)
         if any(message.seal for message in messages):
             messages = [self._vault.seal(project, message) for message in messages]
             if idempotency is not None:
                 idempotency = self._vault.fingerprint(project, queue, idempotency)
-        if outbox is not None:
-            outbox = self._vault.seal_record(project, outbox)
         return await self._inner.messages.post(
             project,
             queue,

@@ -1,8 +1,4 @@
-"""Records whose documents may be sealed.
-
-What is sealed comes back with `seal` set, so that whoever changes a record need not know
-whether it was. A sealed document is an envelope, which no document of JSON looks like.
-"""
+"""Records: documents sealed on their way in, opened on every way out."""
 
 from __future__ import annotations
 
@@ -17,6 +13,9 @@ from storage_drivers.sealed.vault import Vault
 
 _log = logging.getLogger(__name__)
 
+#: So often a call takes others instead of records that nobody here can decrypt.
+_ATTEMPTS = 10
+
 
 class SealedRecords(RecordStore):
     """The contract's view on records."""
@@ -26,7 +25,7 @@ class SealedRecords(RecordStore):
         self._vault = vault
 
     async def create(self, project: str, record: Record, *, now_ms: int) -> bool:
-        """See the contract. Encrypts the document if it asks for that."""
+        """See the contract. Encrypts a record that asks for it."""
         sealed = self._vault.seal_record(project, record)
         return await self._inner.records.create(project, sealed, now_ms=now_ms)
 
@@ -38,7 +37,7 @@ class SealedRecords(RecordStore):
         return found and self._vault.open_record(project, found)
 
     async def replace(self, project: str, record: Record, *, now_ms: int) -> bool:
-        """See the contract. Encrypts the document if it asks for that."""
+        """See the contract. Encrypts a record that asks for it."""
         sealed = self._vault.seal_record(project, record)
         return await self._inner.records.replace(project, sealed, now_ms=now_ms)
 
@@ -68,7 +67,7 @@ class SealedRecords(RecordStore):
         limit: int,
         now_ms: int,
     ) -> Sequence[Record]:
-        """See the contract. Fails as a whole if one of the page cannot be decrypted."""
+        """See the contract. A page with a record that cannot be decrypted fails as a whole."""
         found = await self._inner.records.list(
             project, kind, scope, prefix=prefix, marker=marker, limit=limit, now_ms=now_ms
         )
@@ -77,10 +76,19 @@ class SealedRecords(RecordStore):
     async def take(self, *, limit: int, lease_ms: int, now_ms: int) -> Sequence[Taken]:
         """See the contract.
 
-        What cannot be decrypted here stays under its lease, and then is due for a server
-        that has the key; the rest is not held up by it.
+        What cannot be decrypted is logged and stays under the lease, so that it stops
+        nothing behind it, and a server that has the key takes it later.
         """
-        found = await self._inner.records.take(limit=limit, lease_ms=lease_ms, now_ms=now_ms)
+        for _ in range(_ATTEMPTS):
+            found = await self._inner.records.take(
+                limit=limit, lease_ms=lease_ms, now_ms=now_ms
+            )
+            opened = self._opened(found)
+            if opened or len(found) < limit:
+                break
+        return opened
+
+    def _opened(self, found: Sequence[Taken]) -> Sequence[Taken]:
         opened = []
         for project, record in found:
             try:

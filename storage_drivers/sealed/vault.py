@@ -1,8 +1,8 @@
-"""Seals and opens bodies of messages, and documents, under keys that belong to projects.
+"""Seals and opens bodies of messages and documents of records, under keys of projects.
 
 The key of a project is HKDF-SHA256 (RFC 5869) of a master key with the project's name, so
-what was sealed for one project opens for no other. It is not bound to a queue: dead letters
-move as stored bytes.
+what was sealed for one project opens for no other. A body is not bound to a queue: dead
+letters move as stored bytes. A document is bound to its kind, scope and key.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from queues import ids
 from queues.errors import StorageUnavailable
-from queues.model import Idempotency, Media, Message, NewMessage, Record
+from queues.model import Idempotency, Media, Message, NewMessage, Record, RecordKind
+from queues.records import SEALED
 from storage_drivers.sealed import envelope
 from storage_drivers.sealed.envelope import Unreadable
 
@@ -58,14 +59,37 @@ class Vault:
         if message.media is not Media.SEALED:
             return message
         try:
-            plaintext = self._unseal(project, _SEALING, message.body)
-            body, media = plaintext[1:], _known(plaintext[0])
+            body, media = self._unseal_body(project, message.body)
         except Unreadable as ex:
             message_id = ids.message_id(message.seq, ids.queue_tag(project, queue))
             raise StorageUnavailable(
                 f"message {message_id} of queue {queue} cannot be decrypted: {ex}"
             ) from ex
         return message._replace(body=body, media=media)
+
+    def seal_record(self, project: str, record: Record) -> Record:
+        """Return the record as it is to be stored: encrypted if it asks for that."""
+        if not record.seal:
+            return record
+        key = self._derived(self._current, _RECORDS, project)
+        sealed = envelope.seal(self._current, key, record.document, _place(record))
+        return record._replace(document=SEALED + sealed)
+
+    def open_record(self, project: str, record: Record) -> Record:
+        """Return the record as it was given, with `seal` if it was encrypted.
+
+        Raises: StorageUnavailable naming the record and the key, for the log.
+        """
+        if not record.document.startswith(SEALED):
+            return record
+        sealed = record.document.removeprefix(SEALED)
+        try:
+            document = self._unseal(project, _RECORDS, sealed, _place(record))
+        except Unreadable as ex:
+            raise StorageUnavailable(
+                f"{record.kind} {record.key!r} in {record.scope!r} cannot be decrypted: {ex}"
+            ) from ex
+        return record._replace(document=document, seal=True)
 
     def fingerprint(self, project: str, queue: str, given: Idempotency) -> Idempotency:
         """Return the key of a post with a fingerprint that tells nothing about the bodies.
@@ -81,41 +105,29 @@ class Vault:
         digest = hmac.digest(key, words, "sha256")
         return given._replace(fingerprint=digest[:_FINGERPRINT_BYTES].hex())
 
-    def seal_record(self, project: str, record: Record) -> Record:
-        """Return the record as it is to be stored: encrypted if it asks for that."""
-        if not record.seal:
-            return record
-        key = self._derived(self._current, _RECORDS, project)
-        sealed = envelope.seal(self._current, key, record.document)
-        return record._replace(document=sealed)
-
-    def open_record(self, project: str, record: Record) -> Record:
-        """Return the record with the document that was stored, and with `seal` if it was.
-
-        Raises: StorageUnavailable naming the record and the key, for the log.
-        """
-        if not envelope.is_sealed(record.document):
-            return record._replace(seal=False)
-        try:
-            document = self._unseal(project, _RECORDS, record.document)
-        except Unreadable as ex:
-            raise StorageUnavailable(
-                f"{record.kind} {record.key} of {record.scope} cannot be decrypted: {ex}"
-            ) from ex
-        return record._replace(document=document, seal=True)
-
-    def _unseal(self, project: str, purpose: bytes, sealed: bytes) -> bytes:
+    def _unseal(
+        self, project: str, purpose: bytes, sealed: bytes, context: bytes = b""
+    ) -> bytes:
         parts = envelope.parse(sealed)
         if parts.key_id not in self._masters:
             raise Unreadable(f"no key {parts.key_id!r} is configured")
-        return envelope.unseal(parts, self._derived(parts.key_id, purpose, project))
+        return envelope.unseal(parts, self._derived(parts.key_id, purpose, project), context)
+
+    def _unseal_body(self, project: str, sealed: bytes) -> tuple[bytes, Media]:
+        plaintext = self._unseal(project, _SEALING, sealed)
+        if plaintext[0] not in (Media.JSON, Media.MSGPACK):
+            raise Unreadable("it holds an encoding that this version does not know")
+        return plaintext[1:], Media(plaintext[0])
 
     def _derive(self, key_id: str, purpose: bytes, project: str) -> bytes:
         info = purpose + project.encode("utf-8", "surrogatepass")
         return HKDF(SHA256(), _KEY_BYTES, salt=None, info=info).derive(self._masters[key_id])
 
 
-def _known(media: int) -> Media:
-    if media not in (Media.JSON, Media.MSGPACK):
-        raise Unreadable("it holds an encoding that this version does not know")
-    return Media(media)
+def _place(record: Record) -> bytes:
+    """Return what a document is bound to, besides its project.
+
+    An outbox is sealed before the store makes its key, so it is bound to its queue only.
+    """
+    key = "" if record.kind is RecordKind.OUTBOX else record.key
+    return ascii((str(record.kind), record.scope, key)).encode()

@@ -8,10 +8,12 @@ from dataclasses import astuple
 import pytest
 
 from queues.errors import StorageUnavailable
-from queues.model import Media
+from queues.model import Media, RecordKind
+from queues.records import SEALED
 from queues.storage import Capabilities
 from tests.conformance.handle import QueueHandle, seqs_of
 from tests.conformance.harness import Harness
+from tests.conformance.records import RecordsHandle
 from tests.conformance.stopwatch import fastest_ms
 from tests.factories import new_message, new_messages
 
@@ -89,3 +91,20 @@ async def test_what_asks_for_it_is_encrypted_if_the_driver_says_so(
     stored = await orders.on(storage=bare).get_one(seq)
     encrypted = stored.media is Media.SEALED and secret.body not in stored.body
     assert encrypted == harness.capabilities.encrypts
+
+
+async def test_records_that_ask_for_it_are_encrypted_if_the_driver_says_so(
+    orders: QueueHandle, records: RecordsHandle, harness: Harness
+) -> None:
+    secret = records.made(document=b'"a secret"')._replace(seal=True)
+    outbox = secret._replace(kind=RecordKind.OUTBOX, key="")
+    await records.create(secret)
+    await orders.post(outbox=outbox)
+    bare = records.on(storage=await harness.beneath())
+    stored = await bare.page() + await bare.on(kind=RecordKind.OUTBOX).page()
+    assert len(stored) == 2
+    assert (await records.get()) == secret._replace(seal=False)
+    for record in stored:
+        encrypted = secret.document not in record.document
+        assert encrypted == harness.capabilities.encrypts
+        assert encrypted == record.document.startswith(SEALED)
