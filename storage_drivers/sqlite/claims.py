@@ -237,6 +237,7 @@ def _renew(
     renewed = transaction.execute(_SQL["renew"], (lease.ends_ms, lease.lease_ms, *arguments))
     if not renewed.rowcount:
         raise ClaimLost("the claim holds no message any more")
+    transaction.tell(project, queue)
     place.note_due(lease.ends_ms)
     _extend(transaction, place, lease)
     remember(transaction, place.queue_id, idempotency, "", lease.now_ms)
@@ -247,6 +248,7 @@ def _release(transaction: Transaction, project: str, queue: str, claim_id: str) 
     if place is not None:
         arguments = (place.bucket_id, pack_claim_id(claim_id))
         place.count(claimed=-transaction.execute(_SQL["release"], arguments).rowcount)
+        transaction.tell(project, queue)
 
 
 def _hold(

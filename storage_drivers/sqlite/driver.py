@@ -27,6 +27,7 @@ from storage_drivers.sqlite.records import Records
 from storage_drivers.sqlite.sweep import sweep
 from storage_drivers.sqlite.transaction import Transaction
 from storage_drivers.sqlite.turn import Turn
+from storage_drivers.sqlite.wakeups import Wakeups
 from storage_drivers.sqlite.writer import Writer
 
 _log = logging.getLogger(__name__)
@@ -49,16 +50,19 @@ class Driver(Storage):
         self._timeout_ms = timeout_ms
         self._writer: Lane[Transaction] | None = None
         self._readers: Lane[sqlite3.Connection] | None = None
+        self._hints: Wakeups | None = None
 
     async def open(self) -> None:
         """See the contract."""
         await asyncio.to_thread(_prepare, self._path, self._timeout_ms)
         for warning in warnings(self._path):
             _log.warning("storage: %s", warning)
-        writers = [Writer(self._link(), Turn(self._path))]
+        self.wakeups = self._hints = Wakeups(self._path)
+        writers = [Writer(self._link(), Turn(self._path), self._hints.voice)]
         readers = [Reader(self._link()) for _ in range(_READERS)]
         self._writer = Lane("sqlite-writer", writers, timeout_ms=self._timeout_ms)
         self._readers = Lane("sqlite-reader", readers, timeout_ms=self._timeout_ms)
+        self._hints.begin(self._writer)
         self.queues = Queues(self._writer, self._readers)
         self.messages = Messages(self._writer, self._readers)
         self.claims = Claims(self._writer, self._readers)
@@ -68,6 +72,8 @@ class Driver(Storage):
 
     async def close(self) -> None:
         """See the contract."""
+        if self._hints is not None:
+            await self._hints.close()
         for lane in (self._writer, self._readers):
             if lane is not None:
                 await lane.close()

@@ -42,7 +42,7 @@ class Place:
         """Return the numbers of new messages with these sequences."""
         first = self.last_number + 1
         self.last_number = last = self.last_number + len(seqs)
-        self.last_seq = seqs[-1]
+        self.last_seq = seqs.stop - 1
         return range(first, last + 1)
 
     def note_due(self, due_ms: int) -> None:

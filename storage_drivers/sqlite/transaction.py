@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
+from queues.model import Topic, TopicKind
 from storage_drivers.sqlite.codec import Row
 from storage_drivers.sqlite.layout import statements
 from storage_drivers.sqlite.places import Place, locate
@@ -31,12 +32,16 @@ class Transaction:
     New messages wait to be inserted many at a time, counts of buckets are written once. No
     statement can tell: `execute` first inserts what waits, `settle` comes before the commit.
     What was read of queues and sequences is kept until another connection commits.
+
+    `told` is what is to be told of the commit: queues with new messages, once these are
+    stored, and what the writes add.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self._places: dict[tuple[str, str], Place] = {}
-        self._used: set[Place] = set()
+        self.told: set[Topic] = set()
+        self._used: dict[tuple[str, str], Place] = {}
         self._new: list[Any] = []
         self._last_seq: int | None = None
         self._advanced = False
@@ -45,6 +50,7 @@ class Transaction:
     def begin(self) -> None:
         """Begin, and forget what is no longer true."""
         self._advanced = False
+        self.told.clear()
         self.connection.execute("BEGIN IMMEDIATE")
         version = self.connection.execute("PRAGMA data_version").fetchone()[0]
         if version != self._data_version:
@@ -71,7 +77,9 @@ class Transaction:
     def settle(self) -> None:
         """Store what was put off."""
         self._insert()
-        for place in self._used:
+        for names, place in self._used.items():
+            if place.last_seq:
+                self.tell(*names)
             self.save(place)
 
     def save(self, place: Place) -> None:
@@ -100,14 +108,19 @@ class Transaction:
 
     def locate(self, project: str, queue: str) -> Place | None:
         """Return the place of the queue, or None if it does not exist."""
-        place = self._places.get((project, queue))
+        names = project, queue
+        place = self._places.get(names)
         if place is None:
             place = locate(self.connection, project, queue)
             if place is not None:
-                self._places[project, queue] = place
+                self._places[names] = place
         if place is not None:
-            self._used.add(place)
+            self._used[names] = place
         return place
+
+    def tell(self, project: str, queue: str) -> None:
+        """Let the watchers of the queue hear of the commit."""
+        self.told.add(Topic(project, TopicKind.QUEUE, queue))
 
     def execute(self, sql: str, arguments: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Run a statement; it sees all that was written before."""

@@ -8,6 +8,11 @@ from pathlib import Path
 from types import TracebackType
 
 
+def turn_path(database: Path) -> Path:
+    """Return the file that the processes on a database lock in turn."""
+    return database.with_name(f"{database.name}-turn")
+
+
 class Turn:
     """A lock that the kernel hands to the next process as soon as it is free.
 
@@ -23,7 +28,7 @@ class Turn:
     """
 
     def __init__(self, database: Path) -> None:
-        self._path = database.with_name(f"{database.name}-turn")
+        self._path = turn_path(database)
         self._file: int | None = None
 
     def __enter__(self) -> None:

@@ -11,6 +11,7 @@ from storage_drivers.sqlite.errors import is_store_failure, unavailable
 from storage_drivers.sqlite.lane import Call
 from storage_drivers.sqlite.transaction import Transaction
 from storage_drivers.sqlite.turn import Turn
+from storage_drivers.sqlite.voice import Voice
 
 
 class Writer:
@@ -20,9 +21,10 @@ class Writer:
     the batch alone. A failing commit fails all of them.
     """
 
-    def __init__(self, link: Link, turn: Turn) -> None:
+    def __init__(self, link: Link, turn: Turn, voice: Voice) -> None:
         self._link = link
         self._turn = turn
+        self._voice = voice
         self._transaction: Transaction | None = None
 
     def run(self, calls: Sequence[Call[Transaction]]) -> None:
@@ -42,7 +44,12 @@ class Writer:
             transaction.discard()
             transaction.begin()
             _run_apart(transaction, calls)
+        if not transaction.told:
+            transaction.commit()
+            return
+        self._voice.announce()
         transaction.commit()
+        self._voice.tell(transaction.told)
 
     def _begin(self) -> Transaction:
         connection = self._link.connected()
@@ -55,6 +62,7 @@ class Writer:
         """Close the connection and leave the line."""
         self._link.close()
         self._turn.close()
+        self._voice.close()
 
 
 def _wanted(calls: Iterable[Call[Transaction]]) -> Iterable[Call[Transaction]]:

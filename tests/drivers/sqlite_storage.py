@@ -8,8 +8,20 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from storage_drivers.sqlite import Driver
+from storage_drivers.sqlite.connection import Link
+from storage_drivers.sqlite.ear import Ear
+from storage_drivers.sqlite.turn import Turn
+from storage_drivers.sqlite.voice import Voice
+from storage_drivers.sqlite.writer import Writer
 from tests.clock import MovableClock
 from tests.conformance.handle import QueueHandle
+
+
+def new_writer(path: Path, link: Link | None = None) -> Writer:
+    """Return a writer of its own on the file. Nobody in this process hears it."""
+    voice = Voice(path, Ear(path, lambda _: None))
+    return Writer(link or Link(path, 1000), Turn(path), voice)
+
 
 _WAL_HEADER, _FRAME_HEADER, _PAGE = 32, 24, 4096
 

@@ -11,14 +11,11 @@ import pytest
 
 from queues.errors import NuskuError, QueueChanged
 from queues.model import Claim, DeadLetterPolicy
-from storage_drivers.sqlite.connection import Link
 from storage_drivers.sqlite.lane import Call
 from storage_drivers.sqlite.layout import INLINE_BODY_BYTES
 from storage_drivers.sqlite.transaction import Transaction
-from storage_drivers.sqlite.turn import Turn
-from storage_drivers.sqlite.writer import Writer
 from tests.conformance.handle import QueueHandle
-from tests.drivers.sqlite_storage import contradictions, opened, orders
+from tests.drivers.sqlite_storage import contradictions, new_writer, opened, orders
 from tests.factories import new_message, new_messages
 
 LONG = b'"' + b"x" * INLINE_BODY_BYTES + b'"'
@@ -124,7 +121,7 @@ async def test_a_write_that_is_undone_takes_its_counts_along(path: Path) -> None
 
         loop = asyncio.get_running_loop()
         works = [post, post_and_fail, post]
-        writer = Writer(Link(path, 1000), Turn(path))
+        writer = new_writer(path)
         for _ in range(2):
             calls = [Call(work, loop.create_future(), 0) for work in works]
             writer.run(calls)

@@ -11,12 +11,9 @@ from pathlib import Path
 import pytest
 
 from queues.errors import QueueChanged, StorageUnavailable
-from storage_drivers.sqlite.connection import Link
 from storage_drivers.sqlite.lane import Call, Lane
 from storage_drivers.sqlite.transaction import Transaction
-from storage_drivers.sqlite.turn import Turn
-from storage_drivers.sqlite.writer import Writer
-from tests.drivers.sqlite_storage import commits, opened, orders
+from tests.drivers.sqlite_storage import commits, new_writer, opened, orders
 
 WRITES = 50
 
@@ -132,7 +129,7 @@ def batch(path: Path, *works: Callable[[Transaction], object]) -> list[object]:
     """Run the writes as one batch and return their results."""
     loop = asyncio.get_running_loop()
     calls = [Call(work, loop.create_future(), 0) for work in works]
-    writer = Writer(Link(path, 1000), Turn(path))
+    writer = new_writer(path)
     writer.run(calls)
     writer.close()
     return [call.result for call in calls]

@@ -17,11 +17,9 @@ from storage_drivers.sqlite.layout import migrations
 from storage_drivers.sqlite.migrations import migrate
 from storage_drivers.sqlite.quotas import Quotas
 from storage_drivers.sqlite.readers import Reader
-from storage_drivers.sqlite.turn import Turn
-from storage_drivers.sqlite.writer import Writer
 from tests.clock import MovableClock
 from tests.conformance.project import ProjectHandle
-from tests.drivers.sqlite_storage import opened
+from tests.drivers.sqlite_storage import new_writer, opened
 from tests.drivers.test_sqlite_plans import CountingLink
 from tests.factories import new_message, new_messages
 
@@ -149,7 +147,7 @@ async def steps(path: Path, count: int) -> dict[str, int]:
             await alpha.on(project=f"{number}").storage.quotas.put(f"{number}", b"{}")
             await alpha.take(1, Rate(1, 10), bucket=f"{number}")
         version = (await alpha.all_revocations()).version
-        writer = Lane("w", [Writer(CountingLink(path, 1000), Turn(path))], timeout_ms=10_000)
+        writer = Lane("w", [new_writer(path, CountingLink(path, 1000))], timeout_ms=10_000)
         readers = Lane("r", [Reader(CountingLink(path, 1000))], timeout_ms=10_000)
         driver.credentials = Credentials(writer, readers)
         driver.quotas = Quotas(writer, readers)

@@ -17,10 +17,8 @@ from storage_drivers.sqlite.layout import statements
 from storage_drivers.sqlite.messages import Messages
 from storage_drivers.sqlite.queues import Queues
 from storage_drivers.sqlite.readers import Reader
-from storage_drivers.sqlite.turn import Turn
-from storage_drivers.sqlite.writer import Writer
 from tests.conformance.handle import QueueHandle
-from tests.drivers.sqlite_storage import orders
+from tests.drivers.sqlite_storage import new_writer, orders
 from tests.factories import new_messages
 
 NOUNS = (
@@ -161,7 +159,7 @@ async def steps(
         if fill is not None:
             await fill(queue)
         await queue.post(*new_messages(30))
-        writer = Lane("w", [Writer(CountingLink(path, 1000), Turn(path))], timeout_ms=10_000)
+        writer = Lane("w", [new_writer(path, CountingLink(path, 1000))], timeout_ms=10_000)
         readers = Lane("r", [Reader(CountingLink(path, 1000))], timeout_ms=10_000)
         storage = queue.storage
         storage.queues = Queues(writer, readers)

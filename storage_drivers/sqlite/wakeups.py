@@ -1,0 +1,123 @@
+"""Hints between all processes on one file: a datagram each, and numbers to miss them by."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from queues.errors import StorageUnavailable
+from queues.model import Topic
+from queues.wakeups import Heard
+from queues.wakeups import Wakeups as WakeupsContract
+from storage_drivers.sqlite.datagram import digest
+from storage_drivers.sqlite.ear import Ear
+from storage_drivers.sqlite.lane import Lane
+from storage_drivers.sqlite.transaction import Transaction
+from storage_drivers.sqlite.voice import Voice
+
+#: So long after a look at the numbers comes the next, or twice as long after a miss.
+LOOK_S = 0.5
+
+#: An ear stays open for so many looks after the last topic was forgotten.
+_LINGER = 120
+
+
+class Wakeups(WakeupsContract):
+    """The contract's view on wake-ups. The writer speaks of commits with `voice`."""
+
+    def __init__(self, database: Path) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._ear = Ear(database, self._hear)
+        self.voice = Voice(database, self._ear)
+        self._writer: Lane[Transaction]
+        self._heard: Heard | None = None
+        self._watched: dict[bytes, Topic] = {}
+        self._opening = asyncio.Lock()
+        self._looking: asyncio.Task[None] | None = None
+        self._untold: set[Topic] = set()
+        self._telling: asyncio.Task[None] | None = None
+
+    def begin(self, writer: Lane[Transaction]) -> None:
+        """Use this lane, in which whoever runs has the turn."""
+        self._writer = writer
+
+    def listen(self, heard: Heard) -> None:
+        """See the contract."""
+        self._heard = heard
+
+    async def watch(self, topic: Topic) -> None:
+        """See the contract."""
+        self._watched[digest(topic)] = topic
+        await self._open()
+        if self._looking is None:
+            self._looking = self._loop.create_task(self._look())
+
+    async def forget(self, topic: Topic) -> None:
+        """See the contract."""
+        self._watched.pop(digest(topic), None)
+
+    def tell(self, topic: Topic) -> None:
+        """See the contract."""
+        self._loop.call_soon(self._hear, (digest(topic),))
+        self._untold.add(topic)
+        if self._telling is None:
+            self._telling = self._loop.create_task(self._tell_others())
+
+    async def close(self) -> None:
+        """Send what is still to be told, and hear nothing more."""
+        if self._telling is not None:
+            await asyncio.wait([self._telling], timeout=LOOK_S)
+        for task in (self._telling, self._looking):
+            if task is not None:
+                task.cancel()
+        self._ear.close()
+
+    def _hear(self, topics: Iterable[bytes]) -> None:
+        for packed in topics:
+            topic = self._watched.get(packed)
+            if topic is not None and self._heard is not None:
+                self._heard(topic)
+
+    async def _open(self) -> None:
+        """Open the ear if it is not, and if the store is there."""
+        async with self._opening:
+            if not self._ear.is_open:
+                with suppress(StorageUnavailable):
+                    await self._writer.run(lambda _: self._ear.open())
+
+    async def _look(self) -> None:
+        """Look again and again whether something was missed, while anything is watched."""
+        idle, pause_s = 0, LOOK_S
+        while self._watched or idle < _LINGER:
+            await asyncio.sleep(pause_s)
+            idle = 0 if self._watched else idle + 1
+            has_missed = await self._look_once()
+            if has_missed and self._watched and self._heard is not None:
+                self._heard(None)
+            pause_s = 2 * LOOK_S if has_missed else LOOK_S
+        self._looking = None
+        self._ear.close()
+
+    async def _look_once(self) -> bool:
+        """Say whether something may have been missed since the last look."""
+        with suppress(OSError):
+            if self._ear.is_open and self._ear.is_in_place():
+                return self._ear.has_missed()
+        self._ear.close()
+        await self._open()
+        return self._ear.is_open
+
+    async def _tell_others(self) -> None:
+        while self._untold:
+            told, self._untold = self._untold, set()
+            try:
+                await self._pass_on(told)
+            except StorageUnavailable:
+                self._untold |= told
+                await asyncio.sleep(LOOK_S)
+        self._telling = None
+
+    async def _pass_on(self, topics: Collection[Topic]) -> None:
+        await self._writer.run(lambda _: self.voice.pass_on(topics))
