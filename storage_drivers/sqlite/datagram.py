@@ -26,7 +26,8 @@ def wake_directory(database: Path) -> Path:
 def digest(topic: Topic) -> bytes:
     """Return what stands for a topic. Two that share one would be heard of together."""
     project, kind, name = topic
-    text = b"\0".join((kind.value.encode(), pack_name(project), pack_name(name)))
+    head = f"{kind.value} {len(project)} "
+    text = pack_name(head + project + name)
     return blake2b(text, digest_size=_WORD).digest()
 
 

@@ -52,7 +52,7 @@ class Ear:
         Raises: StorageUnavailable.
         """
         try:
-            self._checked = self._latest = self._bulletin.read().news
+            self._checked = self._latest = self._bulletin.news()
         except OSError as ex:
             raise unavailable(ex) from ex
         self._own.clear()
@@ -77,7 +77,7 @@ class Ear:
             self._heard.add(self._own.popleft())
         is_complete = self._heard.issuperset(range(self._checked + 1, self._latest + 1))
         self._heard = {number for number in self._heard if number > self._latest}
-        self._checked, self._latest = self._latest, self._bulletin.read().news
+        self._checked, self._latest = self._latest, self._bulletin.news()
         return not is_complete
 
     def is_in_place(self) -> bool:

@@ -37,14 +37,15 @@ class Voice:
         self._unsent: dict[str, tuple[list[int], list[bytes]]] = {}
 
     def announce(self) -> None:
-        """Give the next news a number. Raises: OSError."""
-        self._number = self._bulletin.announce()
+        """Give the next news a number, and see who will listen. Raises: OSError."""
+        self._number, ears = self._bulletin.announce()
+        if ears != self._ears:
+            self._listeners = self._who_listens()
+            self._unsent.clear()
+            self._ears = ears
 
     def tell(self, topics: Collection[Topic], *, here: bool = True) -> None:
         """Tell what was announced; in this process only if `here`."""
-        # NOTE: the commit stands, whatever happens here, and its number is there to be missed.
-        with suppress(OSError):
-            self._look_for_listeners()
         if self._ear.is_open or self._listeners:
             digests = [digest(topic) for topic in topics]
             self._ear.hear_own(self._number, digests if here else ())
@@ -65,13 +66,15 @@ class Voice:
         if self._socket is not None:
             self._socket.close()
 
-    def _look_for_listeners(self) -> None:
-        ears = self._bulletin.read().ears
-        if ears != self._ears:
-            with os.scandir(self._directory) as entries:
-                self._listeners = [e.path for e in entries if e.name != self._ear.name]
-            self._unsent.clear()
-            self._ears = ears
+    def _who_listens(self) -> list[str]:
+        try:
+            return [
+                os.fspath(path)
+                for path in self._directory.iterdir()
+                if path.name != self._ear.name
+            ]
+        except FileNotFoundError:
+            return []
 
     def _send(self, listener: str, topics: Collection[bytes]) -> None:
         """Send what this listener was not sent before, too, or keep it for the next time."""

@@ -33,8 +33,9 @@ class Wakeups(WakeupsContract):
         self.voice = Voice(database, self._ear)
         self._writer: Lane[Transaction]
         self._heard: Heard | None = None
+        self._is_closed = False
         self._watched: dict[bytes, Topic] = {}
-        self._opening = asyncio.Lock()
+        self._opening: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
         self._untold: set[Topic] = set()
         self._telling: asyncio.Task[None] | None = None
@@ -50,8 +51,9 @@ class Wakeups(WakeupsContract):
     async def watch(self, topic: Topic) -> None:
         """See the contract."""
         self._watched[digest(topic)] = topic
-        await self._open()
-        if self._looking is None:
+        if not self._ear.is_open:
+            await self._open()
+        if self._looking is None and not self._is_closed:
             self._looking = self._loop.create_task(self._look())
 
     async def forget(self, topic: Topic) -> None:
@@ -60,6 +62,8 @@ class Wakeups(WakeupsContract):
 
     def tell(self, topic: Topic) -> None:
         """See the contract."""
+        if self._is_closed:
+            return
         self._loop.call_soon(self._hear, (digest(topic),))
         self._untold.add(topic)
         if self._telling is None:
@@ -67,9 +71,11 @@ class Wakeups(WakeupsContract):
 
     async def close(self) -> None:
         """Send what is still to be told, and hear nothing more."""
+        self._is_closed = True
+        self._watched.clear()
         if self._telling is not None:
             await asyncio.wait([self._telling], timeout=LOOK_S)
-        for task in (self._telling, self._looking):
+        for task in (self._telling, self._looking, self._opening):
             if task is not None:
                 task.cancel()
         self._ear.close()
@@ -81,11 +87,15 @@ class Wakeups(WakeupsContract):
                 self._heard(topic)
 
     async def _open(self) -> None:
-        """Open the ear if it is not, and if the store is there."""
-        async with self._opening:
-            if not self._ear.is_open:
-                with suppress(StorageUnavailable):
-                    await self._writer.run(lambda _: self._ear.open())
+        """Open the ear, if the store is there; once for all who wait for it."""
+        if self._opening is None:
+            self._opening = self._loop.create_task(self._open_ear())
+        await asyncio.shield(self._opening)
+
+    async def _open_ear(self) -> None:
+        with suppress(StorageUnavailable):
+            await self._writer.run(lambda _: self._ear.open())
+        self._opening = None
 
     async def _look(self) -> None:
         """Look again and again whether something was missed, while anything is watched."""
