@@ -108,6 +108,18 @@ class IdempotencyKeyReused(NuskuError):
     code = "idempotency_key_reused"
 
 
+class RedriveNotFound(NuskuError):
+    """The queue never had a redrive."""
+
+    code = "redrive_not_found"
+
+
+class RedriveRunning(NuskuError):
+    """The queue has a redrive already that is not over."""
+
+    code = "redrive_running"
+
+
 class Forbidden(NuskuError):
     """Policy or credential do not allow this."""
 

@@ -22,6 +22,9 @@ OPERATIONS: dict[str, frozenset[str]] = {
     "manage": frozenset(
         {"queues:create", "queues:get", "queues:update", "queues:delete", "queues:purge"}
     ),
+    "redrive": frozenset(
+        {"dead_letters:get_all", "redrives:create", "redrives:get", "redrives:delete"}
+    ),
     "share": frozenset({"queues:share", "shares:get_all", "shares:delete"}),
     "delegate": frozenset({"tokens:create", "tokens:get_all", "tokens:delete"}),
 }

@@ -242,6 +242,8 @@ class RecordKind(StrEnum):
     #: What one sender said to a signal.
     SIGNAL_DATA = "signal_data"
     REDRIVE = "redrive"
+    #: What a message went through that was dead before.
+    LINEAGE = "lineage"
 
 
 class Record(NamedTuple):

@@ -16,9 +16,12 @@ from transport.headers import HeaderReader
 from transport.identity.application_tokens import ApplicationTokens
 from transport.identity.door import Door
 from transport.items import PREFIX
+from transport.letter_requests import LetterRequestReader
+from transport.letter_responses import LetterResponseWriter
 from transport.middleware import Lifespan, RequestContext
 from transport.requests import RequestReader
 from transport.resources.claims import ClaimCollection, ClaimItem
+from transport.resources.dead_letters import DeadLetterCollection, QueueRedrive
 from transport.resources.health import HealthReport, Ping
 from transport.resources.messages import MessageCollection, MessageItem
 from transport.resources.queues import (
@@ -67,6 +70,9 @@ def create_app(
         **_service_routes(operations, responses),
         **_queue_routes(operations, requests, responses),
         **_grant_routes(operations, door.tokens, *grants),
+        **_letter_routes(
+            operations, LetterRequestReader(settings), LetterResponseWriter(responses)
+        ),
     }
     for path, resource in routes.items():
         check_rules(resource)
@@ -101,6 +107,16 @@ def _queue_routes(
         f"{queue}/messages/{{message_id}}": MessageItem(*messages),
         f"{queue}/claims": ClaimCollection(*claims),
         f"{queue}/claims/{{claim_id}}": ClaimItem(*claims),
+    }
+
+
+def _letter_routes(
+    operations: Operations, requests: LetterRequestReader, responses: LetterResponseWriter
+) -> dict[str, object]:
+    letters = (operations.dead_letters, requests, responses)
+    return {
+        f"{PREFIX}/queues/{{queue}}/dead_letters": DeadLetterCollection(*letters),
+        f"{PREFIX}/queues/{{queue}}/redrive": QueueRedrive(*letters),
     }
 
 

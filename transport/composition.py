@@ -12,6 +12,7 @@ from queues.config import Settings
 from queues.operations import Operations
 from queues.storage import Storage
 from storage_drivers import open_storage, seal_storage
+from transport import media
 from transport.app import create_app
 from transport.identity.application_tokens import ApplicationTokens
 from transport.identity.door import Door
@@ -42,6 +43,7 @@ def operations(settings: Settings, store: Storage, clock: Clock) -> Operations:
         keys=keys.read(settings.keys_file),
         authorization=authorization.read(settings.policy_file),
         project_limits=settings.project_limits(),
+        to_json=media.as_json,
     )
 
 

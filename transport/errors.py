@@ -40,6 +40,8 @@ _ANSWERS: dict[type[errors.NuskuError], tuple[str, str]] = {
     errors.DeleteUnderOthersClaim: (falcon.HTTP_403, "Unable to delete"),
     errors.MetadataConflict: (falcon.HTTP_409, "Resource conflict"),
     errors.IdempotencyKeyReused: (falcon.HTTP_409, "Resource conflict"),
+    errors.RedriveNotFound: (falcon.HTTP_404, "Not found"),
+    errors.RedriveRunning: (falcon.HTTP_409, "Resource conflict"),
     errors.Forbidden: (falcon.HTTP_403, "Not authorized"),
     errors.CredentialNotFound: (falcon.HTTP_404, "Not found"),
     errors.SignatureRefused: (falcon.HTTP_404, "404 Not Found"),

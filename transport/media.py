@@ -101,6 +101,14 @@ def as_media(body: bytes, stored: Media, wanted: Media) -> msgspec.Raw:
     return msgspec.Raw(_encode_msgpack(_decode_json(body)))
 
 
+def as_json(body: bytes, stored: Media) -> bytes:
+    """Return a message body as JSON.
+
+    Raises: StorageUnavailable for a body that is still encrypted.
+    """
+    return bytes(as_media(body, stored, Media.JSON))
+
+
 def checksum(body: bytes, stored: Media) -> str | None:
     """Return Zaqar's checksum: MD5 of the body as Python's `json` writes it; None for null."""
     value = json.loads(bytes(as_media(body, stored, Media.JSON)))

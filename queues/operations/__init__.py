@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from queues.authorization import Authorization
 from queues.clock import Clock
 from queues.keys import KeyRing
 from queues.limits import Limits
-from queues.model import Health
+from queues.model import Health, Media, RecordKind
 from queues.operations.agenda import Agenda
 from queues.operations.claims import ClaimOperations
 from queues.operations.credentials import CredentialRegister
+from queues.operations.dead_letters import DeadLetterOperations
 from queues.operations.messages import MessageOperations
 from queues.operations.policies import Policies
 from queues.operations.queues import QueueOperations
 from queues.operations.quotas import Quotas
+from queues.operations.redriving import Redriver
 from queues.operations.shares import ShareOperations
 from queues.operations.tokens import TokenOperations
 from queues.operations.waiting import WaitingRoom
@@ -34,8 +38,12 @@ class Operations:
         keys: KeyRing | None = None,
         authorization: Authorization | None = None,
         project_limits: ProjectLimits = ProjectLimits(),  # noqa: B008 (immutable)
+        to_json: Callable[[bytes, Media], bytes] = lambda body, _: body,
     ) -> None:
-        """Join the rules with a store, the limits and a clock."""
+        """Join the rules with a store, the limits and a clock.
+
+        `to_json` returns a body as JSON, for filters; by itself the core knows no other.
+        """
         # NOTE: a driver may make its views when it is opened, after this.
         policies = Policies(storage, limits)
         keys = keys or KeyRing()
@@ -65,6 +73,19 @@ class Operations:
         self.tokens = TokenOperations(
             limits, clock, authorization=self.authorization, register=self.credentials
         )
+
+        self.dead_letters = DeadLetterOperations(
+            storage, limits, clock, authorization=self.authorization, agenda=self.agenda
+        )
+        redriver = Redriver(
+            storage,
+            limits,
+            clock,
+            messages=self.messages,
+            agenda=self.agenda,
+            to_json=to_json,
+        )
+        self.agenda.handle(RecordKind.REDRIVE, redriver.handle)
 
     async def health(self) -> Health:
         """Return what the store says of itself.
