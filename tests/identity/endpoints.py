@@ -113,5 +113,5 @@ def outcome(answer: Answer) -> str:
         return {401: "unknown", 403: "forbidden"}[answer.status]
     if answer.status == 404 and (not answer.content or answer.json["title"].startswith("404")):
         return "nothing there"
-    assert answer.status in (200, 201, 204, 404), (answer.status, answer.content)
+    assert answer.status in (200, 201, 202, 204, 404, 409), (answer.status, answer.content)
     return "open"
