@@ -24,7 +24,7 @@ class _Filter(msgspec.Struct, forbid_unknown_fields=True):
 class _Redrive(msgspec.Struct, forbid_unknown_fields=True):
     to: str | None = None
     filter: _Filter = msgspec.field(default_factory=_Filter)
-    rate: float | None = None
+    rate: int | float | None = None
     limit: int | None = None
 
 
