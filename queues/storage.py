@@ -250,7 +250,9 @@ class MessageStore(ABC):
         """Return when the next message that is delayed or leased becomes ready, in ms.
 
         Never later than the truth; it may be earlier, and at or before `now_ms` when
-        something is due already. None when no message is waiting for its time.
+        something is due already. None when no message is waiting for its time. Of a message
+        that was deleted or released before its time, that time may be the answer until it
+        has passed and a claim, a pop or a sweep has noticed.
         """
         raise NotImplementedError
 

@@ -197,9 +197,6 @@ async def test_nothing_is_next_where_nothing_waits(orders: QueueHandle) -> None:
     assert await orders.next_due() is None
     await orders.pop(1)
     assert await orders.next_due() is None
-    claim = await orders.claim_some()
-    await orders.release(claim.id)
-    assert await orders.next_due() is None
     await orders.post(new_message(delay_s=60))
     assert await orders.on(project="stranger").next_due() is None
     await orders.purge()
@@ -214,12 +211,32 @@ async def test_the_next_is_the_end_of_a_delay_or_a_lease(pair: list[QueueHandle]
     claim = await one.claim_some(1, lease_s=100.5)
     assert await other.next_due() == start + 100_500
     one.clock.advance(s=10)
-    await other.renew(claim.id, lease_s=400)
-    assert await one.next_due() == start + 300_001
     await one.renew(claim.id, lease_s=50)
     assert await other.next_due() == start + 60_000
-    await other.release(claim.id)
-    assert await one.next_due() == start + 300_001
+
+
+async def test_an_end_that_came_to_nothing_is_next_until_its_time_at_the_most(
+    pair: list[QueueHandle],
+) -> None:
+    one, other = pair
+    start = one.now_ms
+    gone, _ = await one.post(new_message(delay_s=60), new_message(delay_s=300))
+    await one.post(new_message())
+    claim = await one.claim_some(1, lease_s=100)
+    await one.renew(claim.id, lease_s=200)
+    await one.release(claim.id)
+    await other.delete(gone)
+    due_ms = await one.next_due()
+    assert due_ms is not None
+    assert due_ms <= start + 300_000
+    one.clock.advance(s=200)
+    assert len(await other.pop(10)) == 1
+    await other.sweep_all()
+    assert await one.next_due() == start + 300_000
+    one.clock.advance(s=100)
+    assert len(await other.pop(10)) == 1
+    await other.sweep_all()
+    assert await one.next_due() is None
 
 
 async def test_what_reached_its_time_does_not_hide_what_comes_next(orders: QueueHandle) -> None:
@@ -278,13 +295,10 @@ async def check_positions(queue: QueueHandle, start: int, posted: list[int]) -> 
     if posted:
         assert await queue.tail() == (posted[-1], start + len(posted))
     due_ms = await queue.next_due()
-    waiting = [m for m in found if m.visible_ms]
-    ends = [m.visible_ms for m in waiting if m.visible_ms < m.expires_ms]
+    ends = [m.visible_ms for m in found if 0 < m.visible_ms < m.expires_ms]
     if ends:
         assert due_ms is not None
         assert due_ms <= min(ends)
-    elif not waiting:
-        assert due_ms is None or due_ms <= queue.now_ms
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -300,3 +314,7 @@ async def test_numbers_are_right_and_the_next_is_never_late_whatever_happens(
         await step(dice.choice(pair), dice)
         await check_positions(dice.choice(pair), starts[0], posted[0])
         await check_positions(dice.choice(dead), starts[1], posted[1])
+    pair[0].clock.advance(s=600)
+    await pair[0].sweep_all()
+    for queue in (*pair, *dead):
+        assert await queue.next_due() is None
