@@ -22,9 +22,10 @@ SEALED = b"\0"
 
 
 def legible(record: Record) -> bytes:
-    """Return the document of the record; whoever reads a document asks here for it.
+    """Return the document of a record that may have been stored encrypted.
 
-    A storage that `encrypts` has decrypted it. Any other hands out what it has stored.
+    Whoever reads such documents asks here for them. A storage that `encrypts` has decrypted
+    them. Any other hands out what it has stored.
 
     Raises: StorageUnavailable when that is encrypted.
     """
