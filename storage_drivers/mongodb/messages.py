@@ -27,6 +27,7 @@ from storage_drivers.mongodb.layout import (
     message_ids,
     queue_id,
 )
+from storage_drivers.mongodb.outbox import Outbox
 from storage_drivers.mongodb.posting import Poster
 from storage_drivers.mongodb.queues import find_live
 
@@ -54,12 +55,12 @@ class MongoMessages(MessageStore):
         outbox: Record | None = None,
     ) -> Sequence[int]:
         """See MessageStore."""
-        key = queue_id(project, queue)
+        poster, key = self._poster, queue_id(project, queue)
+        left = Outbox(project, outbox) if outbox else None
         if idempotency is None:
-            return await self._poster.post(key, queue_version, messages, now_ms=now_ms)
-        return await keyed.post_once(
-            self.db, self._poster, key, queue_version, messages, idempotency, now_ms=now_ms
-        )
+            return await poster.post(key, queue_version, messages, left, now_ms=now_ms)
+        once = keyed.Post(key, queue_version, messages, idempotency, left, now_ms)
+        return await once.store(self.db, poster)
 
     @bounded
     async def list(

@@ -1,7 +1,8 @@
 """Posts without a key: those that wait for the same queue share one reservation and insert.
 
 Two commands store any number of posts. The reservation is closed by the next one, or in the
-background right after, so nobody waits for that.
+background right after, so nobody waits for that. Posts with an outbox share with their like
+only, as they take two commands more.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from asyncio import Future, Task
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from queues.errors import QueueChanged, StorageUnavailable
 from queues.model import NewMessage
-from storage_drivers.mongodb import codec, sequence
+from storage_drivers.mongodb import codec, outbox, sequence
 from storage_drivers.mongodb.errors import stored_before_duplicate
 from storage_drivers.mongodb.layout import Database
+from storage_drivers.mongodb.outbox import Outbox
 
 _log = logging.getLogger(__name__)
 
@@ -33,30 +36,43 @@ class _Post:
     messages: Sequence[NewMessage]
     now_ms: int
     answer: Future[list[int]]
+    outbox: Outbox | None
     seqs: list[int] = field(default_factory=list)
+
+    @property
+    def left(self) -> Sequence[NewMessage]:
+        """Return the messages that are not stored yet."""
+        return self.messages[len(self.seqs) :]
 
 
 class Poster:
-    """One lane for each queue and version that is being posted to."""
+    """A lane for each queue and version that is being posted to, and one for outboxes."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._lanes: dict[tuple[str, int], deque[_Post]] = {}
+        self._lanes: dict[tuple[str, int, bool], deque[_Post]] = {}
         self._tasks: set[Task[None]] = set()
 
     async def post(
-        self, queue_id: str, version: int, messages: Sequence[NewMessage], *, now_ms: int
+        self,
+        queue_id: str,
+        version: int,
+        messages: Sequence[NewMessage],
+        outbox: Outbox | None,
+        *,
+        now_ms: int,
     ) -> Sequence[int]:
         """Store the messages together with what else is waiting.
 
         Raises: QueueChanged; PyMongoError.
         """
         answer: Future[list[int]] = asyncio.get_running_loop().create_future()
-        post = _Post(messages, now_ms, answer)
-        lane = self._lanes.get((queue_id, version))
+        post = _Post(messages, now_ms, answer, outbox)
+        name = (queue_id, version, outbox is not None)
+        lane = self._lanes.get(name)
         if lane is None:
-            lane = self._lanes[queue_id, version] = deque()
-            self._start(self._run(queue_id, version, lane))
+            lane = self._lanes[name] = deque()
+            self._start(self._run(name, lane))
         lane.append(post)
         return await answer
 
@@ -74,7 +90,8 @@ class Poster:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, queue_id: str, version: int, lane: deque[_Post]) -> None:
+    async def _run(self, name: tuple[str, int, bool], lane: deque[_Post]) -> None:
+        queue_id, version, _ = name
         closing: list[str] = []
         try:
             while posts := _take(lane):
@@ -83,7 +100,7 @@ class Poster:
                 except (PyMongoError, QueueChanged, StorageUnavailable) as ex:
                     _refuse(posts, ex)
         finally:
-            del self._lanes[queue_id, version]
+            del self._lanes[name]
         if closing:
             await self._close(queue_id, closing)
 
@@ -95,13 +112,12 @@ class Poster:
         NOTE: an insert that fails in an unknown way may still arrive, so its reservation
         stays open until a reader fences it.
         """
-        waiting = [(post, new) for post in posts for new in post.messages]
-        fenced = False
+        waiting, fenced = posts, False
         while waiting:
             taken = await sequence.reserve(
                 self._db,
                 queue_id,
-                len(waiting),
+                sum(len(post.left) for post in waiting),
                 version=version,
                 closing=closing,
                 repeated=fenced,
@@ -109,23 +125,23 @@ class Poster:
             )
             if taken is None:
                 raise _gone(posts)
-            closing = [taken.token]
+            closing, fenced = [taken.token], True
+            await self._hold(taken, waiting)
             stored = await self._insert(taken, waiting)
-            for offset, (post, _) in enumerate(waiting[:stored]):
-                post.seqs.append(taken.first + offset)
-            waiting, fenced = waiting[stored:], True
+            _number(waiting, taken.seqs[:stored])
+            await self._release(waiting)
+            waiting = [post for post in waiting if post.left and not post.answer.done()]
         for post in posts:
             if not post.answer.done():
                 post.answer.set_result(post.seqs)
         return list(closing)
 
-    async def _insert(
-        self, taken: sequence.Reservation, waiting: list[tuple[_Post, NewMessage]]
-    ) -> int:
+    async def _insert(self, taken: sequence.Reservation, waiting: list[_Post]) -> int:
         """Insert in order and return how many went in before a fence was met."""
+        pairs = [(post, new) for post in waiting for new in post.left]
         docs = [
-            codec.message_document(taken.bucket, taken.first + offset, new, post.now_ms)
-            for offset, (post, new) in enumerate(waiting)
+            codec.message_document(taken.bucket, seq, new, post.now_ms)
+            for seq, (post, new) in zip(taken.seqs, pairs, strict=True)
         ]
         try:
             await self._db.messages.insert_many(docs)
@@ -133,11 +149,46 @@ class Poster:
             return stored_before_duplicate(ex)
         return len(docs)
 
+    async def _hold(self, taken: sequence.Reservation, waiting: list[_Post]) -> None:
+        """Store the records of the posts, if they are to leave any."""
+        first, held = taken.first, []
+        for post in waiting:
+            if post.outbox:
+                post.outbox = post.outbox.of(first)
+                held.append(post.outbox)
+            first += len(post.left)
+        if held:
+            await outbox.hold(self._db, held, now_ms=max(post.now_ms for post in waiting))
+
+    async def _release(self, tried: list[_Post]) -> None:
+        """Make the records of stored posts due, and remove those of posts not stored.
+
+        A record tells of one post in one piece, so a post that was cut in two by a fence is
+        not acknowledged: it is as if its writer had died in the middle.
+        """
+        told = [post for post in tried if post.outbox]
+        if not told:
+            return
+        for post in told:
+            if post.seqs and post.left:
+                _refuse([post], StorageUnavailable("a fence cut the post in two"))
+        whole = [post.outbox for post in told if post.outbox and not post.left]
+        await outbox.release(self._db, whole)
+        absent = [post.outbox for post in told if post.outbox and not post.seqs]
+        await outbox.withdraw(self._db, absent)
+
     async def _close(self, queue_id: str, tokens: Iterable[str]) -> None:
         try:
             await sequence.close(self._db, queue_id, tokens)
         except PyMongoError as ex:
             _log.warning("a reservation stays open until it is fenced: %s", type(ex).__name__)
+
+
+def _number(posts: list[_Post], seqs: Iterable[int]) -> None:
+    """Give the posts their sequences, as far as they go."""
+    numbers = iter(seqs)
+    for post in posts:
+        post.seqs += islice(numbers, len(post.left))
 
 
 def _take(lane: deque[_Post]) -> list[_Post]:

@@ -224,7 +224,7 @@ async def _fence_the_dead(
     One that repeats a fenced one gets more time, or a slow store and a busy reader would
     never let it through.
     """
-    deadline_ms = _deadline_ms(db, now_ms)
+    deadline_ms = now_ms - patience_ms(db)
     for token, entry in waiting.items():
         if not entry["repeated"] or entry["at"] < deadline_ms:
             await fence(db, queue_id, doc["bucket"], token, entry, now_ms=now_ms)
@@ -235,14 +235,15 @@ async def _fence_some(db: Database, queue_id: str, doc: Document, *, now_ms: int
 
     Where nobody lists, writers do this, or the queue's document would grow without bound.
     """
-    deadline_ms = _deadline_ms(db, now_ms)
+    deadline_ms = now_ms - patience_ms(db)
     dead = ((token, entry) for token, entry in doc["open"].items() if entry["at"] < deadline_ms)
     for token, entry in islice(dead, _FENCED_PER_POST):
         await fence(db, queue_id, doc["bucket"], token, entry, now_ms=now_ms)
 
 
-def _deadline_ms(db: Database, now_ms: int) -> int:
-    return now_ms - max(_REPEATED_MS, 3 * db.timeout_ms)
+def patience_ms(db: Database) -> int:
+    """Return how long after its beginning no call is at work any more, with some reserve."""
+    return max(_REPEATED_MS, 3 * db.timeout_ms)
 
 
 async def fence(

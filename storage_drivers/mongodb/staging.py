@@ -65,14 +65,22 @@ async def show(db: Database, token: str, docs: Sequence[Document]) -> None:
 
 async def show_all(db: Database, bucket: str, token: str, seqs: Iterable[int]) -> None:
     """Show what is still staged of a decided attempt, whoever made it."""
+    await show(db, token, await left(db, bucket, token, seqs))
+
+
+async def left(
+    db: Database, bucket: str, token: str, seqs: Iterable[int]
+) -> Sequence[Document]:
+    """Return what is still staged of an attempt."""
     condition = {
         "_id": {"$in": message_ids(bucket, seqs)},
         "b": bucket,
         "visible": STAGED,
         "stage.token": token,
     }
-    staged = db.messages.find(condition, {"b": 1, "stage": 1})
-    await show(db, token, await staged.to_list(None))
+    found = db.messages.find(condition, {"b": 1, "stage": 1})
+    staged: Sequence[Document] = await found.to_list(None)
+    return staged
 
 
 async def discard(db: Database, token: str, docs: Sequence[Document]) -> None:

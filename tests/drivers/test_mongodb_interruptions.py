@@ -14,6 +14,7 @@ import pytest
 from queues.errors import StorageUnavailable
 from queues.model import Claim, DeadLetterPolicy
 from tests.conformance.handle import QueueHandle, seqs_of
+from tests.drivers.mongodb_outbox import HELD_S, forget, keys, post_and_tell, take, told
 from tests.drivers.mongodb_storage import orders, through_a_line
 from tests.factories import idempotency, new_message, new_messages
 from tests.servers.mongodb import MongoServer
@@ -104,6 +105,51 @@ async def test_readers_of_a_half_done_keyed_post_miss_nothing_later(
         else:
             assert seen == [later]
         assert seqs_of(await sound.everything()) == sorted([*seqs, later])
+
+
+async def tell(queue: QueueHandle) -> list[int]:
+    return await post_and_tell(queue, *new_messages(3))
+
+
+async def tell_once(queue: QueueHandle) -> list[int]:
+    return await post_and_tell(queue, *new_messages(3), key=idempotency())
+
+
+@pytest.mark.parametrize("call", [tell, tell_once])
+async def test_no_message_of_an_interrupted_post_is_without_its_record(
+    mongodb_server: MongoServer, call: Callable[[QueueHandle], Awaitable[list[int]]]
+) -> None:
+    async for sound in moments(mongodb_server, nothing, call):
+        sound.clock.advance(s=HELD_S)
+        left = await take(sound)
+        seen = seqs_of(await sound.everything())
+        assert len(left) <= 1
+        if seen:
+            assert left == keys(seen[0])
+
+
+async def test_a_post_that_is_repeated_after_a_crash_has_its_record(
+    mongodb_server: MongoServer,
+) -> None:
+    async for sound in moments(mongodb_server, nothing, tell_once):
+        first, *_ = await tell_once(sound)
+        left = await told(sound)
+        assert keys(first)[0] in left
+        assert len(left) <= 2
+
+
+async def test_whoever_was_too_early_for_a_half_done_post_is_told_again(
+    mongodb_server: MongoServer,
+) -> None:
+    async for sound in moments(mongodb_server, nothing, tell_once):
+        sound.clock.advance(s=HELD_S)
+        early = await take(sound)
+        got = await sound.get(*(int(key, 16) for key in early))
+        for key in early:
+            await forget(sound, key)
+        first, *_ = await tell_once(sound)
+        noticed = [message.seq for message in got]
+        assert first in noticed or await told(sound) == keys(first)
 
 
 async def three_messages(queue: QueueHandle) -> None:

@@ -10,6 +10,7 @@ from pymongo import IndexModel
 from queues.model import CredentialKind, Rate, Record, RecordKind
 from tests.conformance.handle import QueueHandle
 from tests.conformance.project import ProjectHandle
+from tests.drivers.mongodb_outbox import post_and_tell
 from tests.drivers.mongodb_plans import (
     DECLARED,
     Query,
@@ -63,6 +64,7 @@ async def use_messages(queue: QueueHandle) -> None:
     seqs = await queue.post(*new_messages(10))
     for _ in range(2):
         await queue.post(*new_messages(3), idempotency=idempotency())
+    await post_and_tell(queue, new_message())
     for limit in (1, 10, 100):
         await queue.page(limit=limit)
         await queue.page(limit=limit, after=seqs[3], claimed=True, but_of="me")
@@ -126,7 +128,7 @@ async def use_records(queue: QueueHandle) -> None:
     await records.create(queue.project, made, now_ms=now_ms)
     await records.get(*place, "key", now_ms=now_ms)
     await records.list(*place, prefix="k", marker="", limit=10, now_ms=now_ms)
-    ((_, taken),) = await records.take(limit=10, lease_ms=1000, now_ms=now_ms)
+    *_, (_, taken) = await records.take(limit=10, lease_ms=1000, now_ms=now_ms)
     await records.replace(queue.project, taken, now_ms=now_ms)
     await records.delete(*place, "key", version=7, now_ms=now_ms)
 
