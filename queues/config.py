@@ -228,6 +228,7 @@ def _check_bounds(settings: Settings) -> None:
         "max_token_ttl_s": (1, 2**31),
         "default_token_ttl_s": (1, settings.max_token_ttl_s),
         "max_credentials_per_page": (1, 1000),
+        "max_wait_s": (0, 3600),
         "storage_timeout_s": (0.1, 300),
         "body_timeout_s": (0.1, 3600),
         "drain_timeout_s": (1, 3600),

@@ -46,6 +46,7 @@ class Limits:
     default_token_ttl_s: int = 86_400
     max_token_ttl_s: int = 31_536_000
     max_credentials_per_page: int = 100
+    max_wait_s: int = 60
 
 
 def check_queue_name(field: str, name: str) -> str:

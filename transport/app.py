@@ -96,17 +96,17 @@ def _queue_routes(
 ) -> dict[str, object]:
     queue = f"{PREFIX}/queues/{{queue}}"
     queues = (operations.queues, requests, responses)
-    messages = (operations.messages, requests, responses)
-    claims = (operations.claims, requests, responses)
+    messages, claims, polls = operations.messages, operations.claims, operations.polls
+    shown = (requests, responses)
     return {
         f"{PREFIX}/queues": QueueCollection(*queues),
         queue: QueueItem(*queues),
         f"{queue}/stats": QueueStatistics(*queues),
         f"{queue}/purge": QueuePurge(*queues),
-        f"{queue}/messages": MessageCollection(*messages),
-        f"{queue}/messages/{{message_id}}": MessageItem(*messages),
-        f"{queue}/claims": ClaimCollection(*claims),
-        f"{queue}/claims/{{claim_id}}": ClaimItem(*claims),
+        f"{queue}/messages": MessageCollection(messages, polls, *shown),
+        f"{queue}/messages/{{message_id}}": MessageItem(messages, *shown),
+        f"{queue}/claims": ClaimCollection(claims, polls, *shown),
+        f"{queue}/claims/{{claim_id}}": ClaimItem(claims, *shown),
     }
 
 

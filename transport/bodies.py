@@ -30,6 +30,12 @@ def hold_back(scope: Any, receive: Receive) -> Receive:
     return _nothing
 
 
+def receiver(req: falcon.asgi.Request) -> Receive:
+    """Return what the server has to say of the body, and of the client."""
+    receive: Receive = req.scope[_RECEIVE]
+    return receive
+
+
 async def _nothing() -> Any:
     return _NOTHING
 
@@ -61,7 +67,7 @@ class BodyReader:
 
 
 async def _read(req: falcon.asgi.Request, cap_bytes: int) -> bytes:
-    receive, pieces, size, more = req.scope[_RECEIVE], [], 0, True
+    receive, pieces, size, more = receiver(req), [], 0, True
     while more:
         event = await receive()
         if event["type"] == "http.disconnect":

@@ -11,6 +11,7 @@ import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from transport.attendance import hurry
 from transport.bodies import ARRIVED
 from transport.exchange import Exchange
 
@@ -79,13 +80,14 @@ class Connection(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """Stay to answer a client that only says it has no more requests.
 
-        Uvicorn would close at once, after the request may have been carried out.
+        Uvicorn would close at once, after the request may have been carried out. But who
+        leaves says the same: nobody waits on its behalf.
         """
         cycle = self.cycle
         if cycle is None or cycle.response_complete or cycle.more_body:
             return False
         cycle.keep_alive = False
-        return True
+        return not self._hurries()
 
     def data_received(self, data: bytes) -> None:
         """Parse, then see whether this is still within the limits."""
@@ -155,9 +157,19 @@ class Connection(HttpToolsProtocol):
         self.cycle = exchange
         if self._serving is None:
             self._serve(exchange)
+        elif self._hurries():
+            raise ValueError("another request while one waits")
         else:
             self.flow.pause_reading()
             self.pipeline.append(exchange)
+
+    def _hurries(self) -> bool:
+        """Let the request that is served not wait any more, and say whether it does already.
+
+        For when nothing more will be read, so that the client could leave unseen.
+        """
+        serving = self._serving
+        return serving is not None and serving.scope is not None and hurry(serving.scope)
 
     def _begin_scope(self, version: str, method: str) -> dict[str, Any]:
         raw_path, query = _split(self.url)

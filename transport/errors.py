@@ -16,6 +16,7 @@ import falcon.asgi
 from queues import errors
 from queues.model import Media
 from transport import audit, media, request_ids
+from transport.attendance import ClientGone
 from transport.exchange import PAUSE_S
 from transport.request_ids import request_id
 
@@ -81,6 +82,7 @@ def install(app: falcon.asgi.App[Any, Any]) -> None:
     app.add_error_handler(errors.QuotaExceeded, _quota_exceeded)
     app.add_error_handler(errors.RateExceeded, _rate_exceeded)
     app.add_error_handler(errors.StorageUnavailable, _storage_unavailable)
+    app.add_error_handler(ClientGone, _client_gone)
 
 
 async def _known_error(
@@ -144,6 +146,16 @@ async def _http_error(
         audit.refused(req, str(ex.status_code), ex.description or "")
     text = ex.description or _DESCRIPTIONS.get(ex.status_code, "The request was refused.")
     _answer(req, resp, ex.status, ex.title or str(ex.status), text, None)
+
+
+async def _client_gone(
+    req: falcon.asgi.Request,
+    resp: falcon.asgi.Response,
+    ex: ClientGone,
+    params: dict[str, Any],
+) -> None:
+    """End the request; the server drops whatever is answered."""
+    resp.status = falcon.HTTP_204
 
 
 async def _unexpected(

@@ -14,7 +14,7 @@ from queues.identity import Identity
 from queues.operations import Operations
 from queues.operations.sweep import sweep_forever
 from queues.storage import Storage
-from transport import headers, request_ids, requests
+from transport import draining, headers, request_ids, requests
 from transport.audience import Audience, audience
 from transport.headers import Caller, HeaderReader
 from transport.identity.door import Door
@@ -124,6 +124,7 @@ class Lifespan:
     async def process_startup(self, scope: dict[str, Any], event: dict[str, Any]) -> None:
         """Open the store in the event loop of this worker, and start to work on it."""
         await self._storage.open()
+        draining.expect(scope, self._waiting.close)
         self._sweeper = asyncio.create_task(
             sweep_forever(self._storage, self._clock, interval_s=self._sweep_interval_s)
         )

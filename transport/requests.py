@@ -12,10 +12,11 @@ import msgspec
 from queues import patch
 from queues.config import Settings
 from queues.errors import InvalidRequest
-from queues.limits import DEFAULT_PAGE
+from queues.limits import DEFAULT_PAGE, check_range
+from queues.operations.claims import Wanted
 from queues.operations.messages import Draft, MessageQuery
 from queues.operations.queues import QueueQuery
-from transport import media
+from transport import headers, media
 from transport.bodies import BodyReader
 from transport.media import Document
 
@@ -51,6 +52,9 @@ class Lease(msgspec.Struct, rename={"ttl_s": "ttl", "grace_s": "grace"}, gc=Fals
 
     ttl_s: int | None = None
     grace_s: int | None = None
+
+
+_DEFAULT_LEASE = Lease()
 
 
 class RequestReader:
@@ -89,8 +93,14 @@ class RequestReader:
         )
 
     def message_ids(self, req: falcon.asgi.Request) -> Sequence[str] | None:
-        """Return the ids asked for, comma-separated or repeated, or None without any."""
-        return _list(req, "ids")
+        """Return the ids asked for, comma-separated or repeated, or None without any.
+
+        Raises: InvalidRequest together with `wait`, as there is nothing to wait for.
+        """
+        message_ids = _list(req, "ids")
+        if message_ids is not None and "wait" in req.params:
+            raise InvalidRequest("Give either ids or wait, and not both.")
+        return message_ids
 
     def claim_ids(self, req: falcon.asgi.Request) -> Sequence[str] | None:
         """Return the claims under which messages are to be deleted, or None."""
@@ -110,9 +120,16 @@ class RequestReader:
             raise InvalidRequest("Give either ids or pop, and not both.")
         return limit
 
-    def claim_limit(self, req: falcon.asgi.Request) -> int:
-        """Return how many messages are to be claimed."""
-        return _limit(req, self._settings.max_messages_per_claim_or_pop)
+    def wait_s(self, req: falcon.asgi.Request) -> int:
+        """Return how many seconds to wait if there is nothing; 0 without `wait`.
+
+        Raises: InvalidRequest for more than is allowed.
+        """
+        # PERF: most requests do not wait.
+        if "wait" not in req.params:
+            return 0
+        wait_s = req.get_param_as_int("wait", required=True)
+        return check_range("wait", wait_s, 0, self._settings.max_wait_s)
 
     async def metadata(self, req: falcon.asgi.Request) -> dict[str, Any]:
         """Return the metadata for a new queue; no body means none."""
@@ -159,11 +176,17 @@ class RequestReader:
         ]
         return PostedMessages(drafts, len(document.data))
 
-    async def lease(self, req: falcon.asgi.Request, *, optional: bool) -> Lease:
-        """Return the wanted lease of a claim; an `optional` body may be absent."""
+    async def claim(self, req: falcon.asgi.Request) -> Wanted:
+        """Return the claim that is wanted; without a body it is one by default."""
+        key = headers.idempotency_key(req)
+        limit = _limit(req, self._settings.max_messages_per_claim_or_pop)
         document = await self._document(req, self._settings.max_queue_metadata_bytes)
-        if not document.data and optional:
-            return Lease()
+        lease = media.decode(document, Lease) if document.data else _DEFAULT_LEASE
+        return Wanted(lease.ttl_s, lease.grace_s, limit, key)
+
+    async def lease(self, req: falcon.asgi.Request) -> Lease:
+        """Return the lease that a claim shall have from now on."""
+        document = await self._document(req, self._settings.max_queue_metadata_bytes)
         return media.decode(document, Lease)
 
     async def _document(self, req: falcon.asgi.Request, cap_bytes: int) -> Document:

@@ -17,6 +17,7 @@ from uvicorn.config import Config
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
+from transport import draining
 from transport.connection import Connection
 
 #: Signals that gunicorn sends to a worker to end it.
@@ -73,7 +74,8 @@ class DrainingServer(Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let go of connections, requests and the application, in this order."""
+        """Let go of who waits, connections, requests and the application, in this order."""
+        draining.begin(self.lifespan.state)
         await self._bid_farewell()
         cut_off = asyncio.get_running_loop().call_later(self._drain_s, self._cut_off)
         await super().shutdown(sockets)

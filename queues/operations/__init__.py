@@ -15,6 +15,7 @@ from queues.operations.credentials import CredentialRegister
 from queues.operations.dead_letters import DeadLetterOperations
 from queues.operations.messages import MessageOperations
 from queues.operations.policies import Policies
+from queues.operations.polls import LongPolls
 from queues.operations.queues import QueueOperations
 from queues.operations.quotas import Quotas
 from queues.operations.redriving import Redriver
@@ -62,6 +63,9 @@ class Operations:
             delete_with_claim_id=delete_with_claim_id,
         )
         self.claims = ClaimOperations(storage, limits, clock, policies, self.quotas)
+        self.polls = LongPolls(
+            storage, limits, clock, policies, self.claims, self.messages, self.waiting
+        )
         self.credentials = CredentialRegister(storage, limits, clock)
         self.shares = ShareOperations(
             storage,

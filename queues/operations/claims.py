@@ -18,11 +18,24 @@ from queues.storage import Storage
 
 
 class ClaimView(NamedTuple):
-    """A claim as it stood at `now_ms`, with what is needed to show its messages."""
+    """A claim as it stood at `now_ms`, with what is needed to show its messages.
+
+    A new one `is_full` when it holds as many messages as were wanted: there may be more.
+    """
 
     claim: Claim
     tag: str
     now_ms: int
+    is_full: bool = False
+
+
+class Wanted(NamedTuple):
+    """A claim as a client wants it; None takes the default."""
+
+    ttl_s: int | None
+    grace_s: int | None
+    limit: int
+    idempotency_key: str | None
 
 
 class ClaimOperations:
@@ -38,16 +51,7 @@ class ClaimOperations:
         self._policies = policies
         self._quotas = quotas
 
-    async def create(
-        self,
-        project: str,
-        queue: str,
-        *,
-        ttl_s: int | None,
-        grace_s: int | None,
-        limit: int,
-        idempotency_key: str | None,
-    ) -> ClaimView | None:
+    async def create(self, project: str, queue: str, wanted: Wanted) -> ClaimView | None:
         """Claim the oldest ready messages; None when there is nothing to claim.
 
         A message that was claimed as often as its queue allows becomes a dead letter. A
@@ -56,9 +60,11 @@ class ClaimOperations:
 
         Raises: InvalidRequest, QuotaExceeded, IdempotencyKeyReused.
         """
+        limit = wanted.limit
         check_count("limit", limit, self._limits.max_messages_per_claim_or_pop)
-        ttl_s, grace_s = self._lease(ttl_s, grace_s)
-        key = remembered(idempotency_key, ("claim", ttl_s, grace_s, limit), self._limits)
+        ttl_s, grace_s = self._lease(wanted.ttl_s, wanted.grace_s)
+        request = ("claim", ttl_s, grace_s, limit)
+        key = remembered(wanted.idempotency_key, request, self._limits)
         claim_id, now_ms = ids.new_claim_id(), self._clock.now_ms()
 
         async def step(policy: QueuePolicy) -> Claim | None:
@@ -84,7 +90,10 @@ class ClaimOperations:
                 limit = admitted.reserved.claimed
                 claim = await self._policies.apply(project, queue, step)
                 admitted.use(NOTHING._replace(claimed=len(claim.messages) if claim else 0))
-        return claim and ClaimView(claim, ids.queue_tag(project, queue), now_ms)
+        if claim is None:
+            return None
+        is_full = len(claim.messages) == limit
+        return ClaimView(claim, ids.queue_tag(project, queue), now_ms, is_full)
 
     async def get(self, project: str, queue: str, claim_id: str) -> ClaimView:
         """Return the live claim.

@@ -11,7 +11,7 @@ import pytest
 from tests.docs.markdown import ROOT, anchors, blocks, columns, links, name, pages
 
 _PAIRS = {")": "(", "]": "[", "}": "{"}
-_OPENED_BY = re.compile(r"^\s*(?:subgraph\b|note\b(?!.*:))", re.MULTILINE)
+_OPENED_BY = re.compile(r"^\s*(?:subgraph\b|alt\b|loop\b|opt\b|note\b(?!.*:))", re.MULTILINE)
 _CLOSED_BY = re.compile(r"^\s*end(?: note)?\s*$", re.MULTILINE)
 _QUOTED = re.compile(r'"[^"\n]*"')
 

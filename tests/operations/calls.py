@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from queues.model import Media
 from queues.operations import Operations
-from queues.operations.claims import ClaimView
+from queues.operations.claims import ClaimView, Wanted
 from queues.operations.messages import Draft, MessageQuery, Snapshot
 from queues.operations.queues import QueuePage, QueueQuery
 from queues.patch import Change
@@ -40,9 +40,7 @@ async def everything(operations: Operations) -> Snapshot:
 async def claim(
     operations: Operations, *, limit: int = 10, key: str | None = None
 ) -> ClaimView | None:
-    return await operations.claims.create(
-        PROJECT, QUEUE, ttl_s=None, grace_s=None, limit=limit, idempotency_key=key
-    )
+    return await operations.claims.create(PROJECT, QUEUE, Wanted(None, None, limit, key))
 
 
 async def patch(operations: Operations, key: str, value: object) -> None:

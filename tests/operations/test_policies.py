@@ -6,6 +6,7 @@ import pytest
 
 from queues.errors import InvalidRequest, QueueChanged, StorageUnavailable
 from queues.operations import Operations
+from queues.operations.claims import Wanted
 from tests.operations.calls import PROJECT, QUEUE, claim, draft, everything, patch, post
 from tests.transport.faults import FaultyStorage
 
@@ -135,7 +136,5 @@ async def test_a_policy_that_was_forgotten_is_read_again(
 
     storage.before = note
     for queue in ("q3", "q0", "q0"):
-        await operations.claims.create(
-            PROJECT, queue, ttl_s=None, grace_s=None, limit=1, idempotency_key=None
-        )
+        await operations.claims.create(PROJECT, queue, Wanted(None, None, 1, None))
     assert calls == ["claims.claim", "queues.get", "claims.claim", "claims.claim"]

@@ -17,6 +17,7 @@ from queues.clock import SystemClock
 from queues.config import Settings
 from storage_drivers import open_storage
 from tests.transport.service import CALLER
+from transport.attendance import ATTENDED
 from transport.composition import application
 from transport.connection import Connection
 
@@ -53,6 +54,18 @@ class LiveServer:
             assert time.monotonic() < deadline_s, "a request is never finished"
             time.sleep(0.01)
 
+    def until_somebody_waits(self) -> None:
+        """Return when a request waits for something to happen."""
+        deadline_s = time.monotonic() + 10
+        while not any(self._waits(one) for one in list(self._server.server_state.connections)):
+            assert time.monotonic() < deadline_s, "nobody waits"
+            time.sleep(0.01)
+
+    @staticmethod
+    def _waits(connection: Any) -> bool:
+        exchange = connection.cycle
+        return exchange is not None and ATTENDED in (exchange.scope or {})
+
     def stop(self) -> None:
         self._server.should_exit = True
         self._thread.join()
@@ -72,6 +85,10 @@ class RawConnection:
     def __exit__(self, *exc: object) -> None:
         self._reader.close()
         self._socket.close()
+
+    def send_eof(self) -> None:
+        """Say that nothing more will come."""
+        self._socket.shutdown(socket.SHUT_WR)
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)

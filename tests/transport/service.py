@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 import msgspec
 from falcon import testing
 
@@ -27,7 +28,7 @@ REQUEST_ID = "x-openstack-request-id"
 class Answer:
     """What came back."""
 
-    def __init__(self, result: testing.Result) -> None:
+    def __init__(self, result: testing.Result | httpx.Response) -> None:
         self.status = result.status_code
         self.headers = result.headers
         self.content = result.content
@@ -87,6 +88,15 @@ class Service:
             body=body,
         )
         return Answer(result)
+
+    async def wait(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Send a request like a client that stays on the line until it is answered."""
+        line = httpx.ASGITransport(self.conductor.app)
+        async with httpx.AsyncClient(transport=line, base_url="http://test") as client:
+            sent = {**CALLER, **(headers or {})}
+            return Answer(await client.request(method, path, headers=sent))
 
     async def get(self, path: str, **options: Any) -> Answer:
         return await self.call("GET", path, **options)

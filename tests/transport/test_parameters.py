@@ -82,6 +82,41 @@ async def test_a_count_is_an_integer_in_range(service: Service, call: str, numbe
     assert await service.state() == before
 
 
+WAITING = [f"GET {MESSAGES}?", f"DELETE {MESSAGES}?pop=1&", "POST /v2/queues/q/claims?"]
+WAITS = {
+    "0": None,
+    "": None,
+    "-1": OUT_OF_RANGE,
+    "61": OUT_OF_RANGE,
+    "9" * 30: OUT_OF_RANGE,
+    "ten": BAD_PARAMETER,
+    "1.5": BAD_PARAMETER,
+    "%FF": BAD_PARAMETER,
+}
+
+
+@pytest.mark.parametrize("wait", WAITS, ids=lambda wait: wait[:20])
+@pytest.mark.parametrize("call", WAITING)
+async def test_a_wait_is_a_number_of_seconds_in_range(
+    service: Service, call: str, wait: str
+) -> None:
+    method, path = call.split()
+    answer = await service.call(method, f"{path}wait={wait}")
+    if error := WAITS[wait]:
+        assert answer.error == error
+        assert "wait" in answer.json["description"]
+    else:
+        assert answer.status in {200, 204}
+
+
+async def test_there_is_no_waiting_for_messages_with_ids(service: Service) -> None:
+    ids = await service.post_bodies("q", 1)
+    for method in ("GET", "DELETE"):
+        answer = await service.call(method, f"{MESSAGES}?ids={ids[0]}&wait=1")
+        assert answer.error == OUT_OF_RANGE
+    assert await service.bodies("q") == [1]
+
+
 async def test_without_a_number_a_page_has_10(service: Service) -> None:
     await service.post_bodies("q", *range(25))
     for query in ("echo=1", "echo=1&limit="):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 import falcon
 import falcon.asgi
 
 from queues.operations.claims import ClaimOperations
+from queues.operations.polls import LongPolls
 from transport import headers
+from transport.attendance import attended
 from transport.requests import RequestReader
 from transport.responses import ResponseWriter
 
@@ -29,20 +32,28 @@ class ClaimCollection(_ClaimResource):
 
     rules: ClassVar = {"POST": "claims:create"}
 
+    def __init__(
+        self,
+        claims: ClaimOperations,
+        polls: LongPolls,
+        requests: RequestReader,
+        responses: ResponseWriter,
+    ) -> None:
+        """Claim with `claims`, or with `polls` if it may take its time."""
+        super().__init__(claims, requests, responses)
+        self._polls = polls
+
     async def on_post(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
     ) -> None:
         """Claim messages."""
-        key, limit = headers.idempotency_key(req), self._requests.claim_limit(req)
-        lease = await self._requests.lease(req, optional=True)
-        claim = await self._claims.create(
-            req.context.caller.project,
-            queue,
-            ttl_s=lease.ttl_s,
-            grace_s=lease.grace_s,
-            limit=limit,
-            idempotency_key=key,
-        )
+        wait_s, project = self._requests.wait_s(req), req.context.caller.project
+        wanted = await self._requests.claim(req)
+        if wait_s:
+            claiming = partial(self._polls.claim, project, queue, wanted)
+            claim = await attended(req, wait_s, claiming)
+        else:
+            claim = await self._claims.create(project, queue, wanted)
         self._responses.claimed(req, resp, queue, claim)
 
 
@@ -67,7 +78,7 @@ class ClaimItem(_ClaimResource):
     ) -> None:
         """Renew the claim."""
         key = headers.idempotency_key(req)
-        lease = await self._requests.lease(req, optional=False)
+        lease = await self._requests.lease(req)
         await self._claims.renew(
             req.context.caller.project,
             queue,

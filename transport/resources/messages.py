@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 import falcon
 import falcon.asgi
 
 from queues.operations.messages import MessageOperations
+from queues.operations.polls import LongPolls
 from transport import audit, headers
+from transport.attendance import attended
 from transport.requests import RequestReader
 from transport.responses import ResponseWriter
 
@@ -32,6 +35,17 @@ class MessageCollection(_MessageResource):
         "GET": "messages:get_all",
         "DELETE": "messages:delete_all",
     }
+
+    def __init__(
+        self,
+        messages: MessageOperations,
+        polls: LongPolls,
+        requests: RequestReader,
+        responses: ResponseWriter,
+    ) -> None:
+        """List and pop with `messages`, or with `polls` if it may take its time."""
+        super().__init__(messages, requests, responses)
+        self._polls = polls
 
     async def on_post(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
@@ -67,10 +81,13 @@ class MessageCollection(_MessageResource):
     async def _list(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
     ) -> None:
-        caller, query = req.context.caller, self._requests.message_query(req)
-        page = await self._messages.list(
-            caller.project, queue, query, client_id=caller.client_id
-        )
+        (project, client_id, _), wait_s = req.context.caller, self._requests.wait_s(req)
+        query = self._requests.message_query(req)
+        if wait_s:
+            listing = partial(self._polls.list, project, queue, query, client_id=client_id)
+            page = await attended(req, wait_s, listing)
+        else:
+            page = await self._messages.list(project, queue, query, client_id=client_id)
         self._responses.message_page(req, resp, queue, page)
 
     async def on_delete(
@@ -78,15 +95,25 @@ class MessageCollection(_MessageResource):
     ) -> None:
         """Pop messages, or delete those with the given ids."""
         limit = self._requests.pop(req)
-        project = req.context.caller.project
         if limit is not None:
-            popped = await self._messages.pop(project, queue, limit=limit)
-            self._responses.popped(req, resp, popped)
+            await self._pop(req, resp, queue, limit)
             return
+        project = req.context.caller.project
         message_ids = self._requests.message_ids(req) or ()
         claim_ids = self._requests.claim_ids(req)
         await self._messages.delete_many(project, queue, message_ids, claim_ids=claim_ids)
         resp.status = falcon.HTTP_204
+
+    async def _pop(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str, limit: int
+    ) -> None:
+        project, wait_s = req.context.caller.project, self._requests.wait_s(req)
+        if wait_s:
+            popping = partial(self._polls.pop, project, queue, limit)
+            popped = await attended(req, wait_s, popping)
+        else:
+            popped = await self._messages.pop(project, queue, limit=limit)
+        self._responses.popped(req, resp, popped)
 
 
 class MessageItem(_MessageResource):

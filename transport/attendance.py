@@ -1,0 +1,66 @@
+"""Working for a client as long as it is there: who waits must not take a message with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeVar
+
+import falcon.asgi
+
+from queues.operations.polls import Patience
+from transport.bodies import Receive, receiver
+
+T = TypeVar("T")
+Scope = MutableMapping[str, Any]
+
+#: Key in the scope of a request that may wait.
+ATTENDED = "nusku.attended"
+_HURRIED = "nusku.hurried"
+
+
+class ClientGone(Exception):
+    """The client closed the connection, so nobody will see an answer."""
+
+
+def hurry(scope: Scope) -> bool:
+    """Note that the request of that scope must not wait any more; say whether it does.
+
+    For a connection that could not notice that its client leaves: the client has said that
+    it sends nothing more, or has sent another request already.
+    """
+    scope[_HURRIED] = True
+    return ATTENDED in scope
+
+
+async def attended(
+    req: falcon.asgi.Request, wait_s: float, work: Callable[[Patience], Awaitable[T]]
+) -> T:
+    """Return what `work` returns; it may wait, and is cancelled when the client leaves.
+
+    The body must have been read, or is lost.
+
+    Raises: ClientGone.
+    """
+    req.scope[ATTENDED] = True
+    leaving = asyncio.create_task(_left(receiver(req)))
+    patience = Patience(
+        0 if _HURRIED in req.scope else wait_s, is_there=lambda: not leaving.done()
+    )
+    working = asyncio.ensure_future(work(patience))
+    try:
+        await asyncio.wait({leaving, working}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        working.cancel()
+        await asyncio.wait({working})
+        raise ClientGone
+    finally:
+        leaving.cancel()
+        working.cancel()
+
+
+async def _left(receive: Receive) -> None:
+    """Return when the client has closed the connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
