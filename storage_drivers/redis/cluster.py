@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from redis.exceptions import AskError, MovedError, TryAgainError
@@ -59,13 +60,25 @@ class Cluster:
             return await self._pipeline((ex.host, ex.port)).submit(packed, asking=True)
 
     async def _submit_to_master(self, slot: int, packed: bytes) -> Reply:
+        return await self._on(await self.address_of(slot), packed)
+
+    async def address_of(self, slot: int) -> Address:
+        """Return the master of a slot. Raises: StorageUnavailable."""
         if self._is_map_stale:
             await self._refresh()
         master = self._masters[slot]
         if master is None:
             self._is_map_stale = True
             raise StorageUnavailable("No server of the Redis Cluster has this slot")
-        return await self._on(master, packed)
+        return master
+
+    async def connect_to(self, address: Address) -> Wire:
+        """Open a connection of its own to a server."""
+        return await connect(self._target, address, self._timeout_s)
+
+    def doubt(self) -> None:
+        """Read the map of the slots anew before the next command."""
+        self._is_map_stale = True
 
     async def _on(self, master: Address, packed: bytes) -> Reply:
         try:
@@ -77,11 +90,8 @@ class Cluster:
 
     def _pipeline(self, address: Address) -> Pipeline:
         if address not in self._pipelines:
-
-            async def open_connection() -> Wire:
-                return await connect(self._target, address, self._timeout_s)
-
-            self._pipelines[address] = Pipeline(open_connection, self._timeout_s)
+            opener = partial(self.connect_to, address)
+            self._pipelines[address] = Pipeline(opener, self._timeout_s)
         return self._pipelines[address]
 
     async def _refresh(self) -> None:

@@ -24,6 +24,7 @@ from storage_drivers.redis.servers import servers_of
 from storage_drivers.redis.sweep import Sweep
 from storage_drivers.redis.url import parse
 from storage_drivers.redis.visits import Announcements
+from storage_drivers.redis.wakeups import RedisWakeups
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,9 @@ class Driver(Storage):
         self.quotas = RedisQuotaStore(executor, queues)
         records = RedisRecordStore(executor, announcements)
         self.records = records
+        wakeups = RedisWakeups(executor)
+        self.wakeups = wakeups
+        self._wakeups = wakeups
         self._sweep = Sweep(executor, queues, self.dead_letters, records)
 
     async def open(self) -> None:
@@ -62,6 +66,7 @@ class Driver(Storage):
         await check_layout(self._executor)
 
     async def close(self) -> None:
+        await self._wakeups.close()
         await self._servers.close()
 
     async def health(self) -> Health:

@@ -34,6 +34,8 @@ Of a scope, that is, of the queue of that name, or of none (an empty name):
     record_ends   zset    <kind>:<key> of those that will expire, by when, ms
     notice        string  which lists the scope is on (`includes/notice.lua`), for a day
 
+A channel has the name of the key `messages`, or ends in `signal` instead; no key is that.
+
 Of a list of scopes:
 
     scopes       zset    tags of scopes, by when the first of their records wants a visit, ms
@@ -63,6 +65,8 @@ from functools import lru_cache
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from redis.crc import key_slot
+
+from queues.model import Topic, TopicKind
 
 #: Lists are spread over so many slots of a cluster.
 SHARDS = 16
@@ -184,6 +188,14 @@ class Layout:
 
     def _project(self, project: str) -> ProjectPlace:
         return ProjectPlace(f"{self._namespace}:{{{_quote(project)}::}}:", _PROJECT_KEYS)
+
+    def channel(self, topic: Topic) -> bytes:
+        """Return the channel of a topic, in the slot of the queue that has its name."""
+        place = self.queue(topic.project, topic.name)
+        if topic.kind is TopicKind.QUEUE:
+            # PERF: so the scripts that change messages need no further name.
+            return place.keys["messages"]
+        return place.prefix + topic.kind.value.encode()
 
     def sweep(self, shard: int) -> Place:
         """Return the keys of one share of the list of queues to sweep."""

@@ -98,6 +98,12 @@ class Wire(asyncio.Protocol):
         self.send([(command(*parts), self._loop.time(), future)])
         return await future
 
+    def hand_over(self, protocol: asyncio.Protocol) -> asyncio.Transport:
+        """Leave the connection to another protocol. No reply may be awaited."""
+        transport = cast(asyncio.Transport, self._transport)
+        transport.set_protocol(protocol)
+        return transport
+
     def close(self) -> None:
         """Close at once; calls that are under way fail."""
         self._fail(RedisConnectionError("the connection was closed"))

@@ -89,6 +89,23 @@ def commands(server: RedisServer) -> Mapping[str, int]:
     return {name.removeprefix("cmdstat_"): stat["calls"] for name, stat in stats.items()}
 
 
+def heard_in(server: RedisServer, url: str) -> dict[str, int]:
+    """Return the channels of the namespace of a URL, and how many connections hear each."""
+    namespace = url.rpartition("=")[2] if "=" in url else "nusku"
+    with server.connect() as connection:
+        kind = "" if connection.info("server")["redis_version"] < "7" else "SHARD"
+        channels = connection.execute_command("PUBSUB", f"{kind}CHANNELS", f"{namespace}:*")
+        counts = connection.execute_command("PUBSUB", f"{kind}NUMSUB", *channels)
+    pairs = zip(counts[::2], counts[1::2], strict=True)
+    return {name.removeprefix(f"{namespace}:"): count for name, count in pairs}
+
+
+def ran(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
+    """Return how often each command ran between, without those of tests that only count."""
+    spent = {name: calls - before.get(name, 0) for name, calls in after.items()}
+    return {name: n for name, n in spent.items() if n and name not in {"hello", "info"}}
+
+
 def reads(server: RedisServer) -> int:
     """Return how often the server read from a connection so far."""
     with server.connect() as connection:

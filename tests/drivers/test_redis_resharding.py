@@ -1,4 +1,4 @@
-"""Slots move from node to node of a cluster while calls go on."""
+"""Slots move from node to node of a cluster while calls and hints go on."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from redis.crc import key_slot
 
 from queues.errors import StorageUnavailable
 from tests.clock import MovableClock
+from tests.conformance.ear import Ear, queue_topic, signal_topic
 from tests.conformance.handle import QueueHandle
 from tests.drivers.redis_storage import fresh_url, opened
 from tests.factories import new_messages
@@ -123,3 +124,48 @@ async def test_a_call_whose_keys_stay_apart_fails_in_time_and_changes_nothing(
     moving.move_keys(100)
     moving.end()
     assert await moving.handle.counts() == (0, 3)
+
+
+async def test_hints_follow_their_slot_to_another_node(moving: Moving) -> None:
+    hearer, wakeups = Ear(moving.handle.storage), moving.handle.storage.wakeups
+    await hearer.watch(queue_topic("orders"), signal_topic("orders"), signal_topic("unmoved"))
+    moving.begin()
+    moving.move_keys(100)
+    moving.end()
+    await moving.handle.post()
+    await hearer.hears(queue_topic("orders"))
+    await hearer.watch(queue_topic("orders"))
+    for topic in (queue_topic("orders"), signal_topic("orders"), signal_topic("unmoved")):
+        await moving.handle.post()
+        wakeups.tell(topic)
+        await hearer.hears(topic)
+    # Servers before Redis 7 tell all nodes, so nothing is missed there.
+    assert hearer.heard.count(None) <= 1
+
+
+async def test_a_slot_that_moves_disturbs_no_other_topic_of_its_node(moving: Moving) -> None:
+    hearer = Ear(moving.handle.storage)
+    others = [signal_topic(f"{number}") for number in range(30)]
+    await hearer.watch(queue_topic("orders"), *others)
+    with moving.source.connect() as source:
+        before = source.client_list(_type="pubsub")
+        moving.begin()
+        moving.move_keys(100)
+        moving.end()
+        await moving.handle.post()
+        await hearer.hears(queue_topic("orders"))
+        after = source.client_list(_type="pubsub")
+    assert [client["id"] for client in after] == [client["id"] for client in before] != []
+
+
+async def test_a_topic_can_be_watched_that_moved_unnoticed(moving: Moving) -> None:
+    hearer = Ear(moving.handle.storage)
+    await moving.handle.describe()
+    moving.begin()
+    moving.move_keys(100)
+    moving.end()
+    await hearer.watch(queue_topic("orders"))
+    await moving.handle.post()
+    await hearer.hears(queue_topic("orders"))
+    await moving.handle.post()
+    await hearer.hears(queue_topic("orders"))

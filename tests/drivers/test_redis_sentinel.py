@@ -8,9 +8,10 @@ import pytest
 
 from queues.errors import StorageUnavailable
 from tests.clock import MovableClock
+from tests.conformance.ear import Ear, queue_topic
 from tests.conformance.handle import QueueHandle
 from tests.drivers.redis_replicas import Replicas
-from tests.drivers.redis_storage import opened
+from tests.drivers.redis_storage import heard_in, opened
 from tests.servers.process import missing
 from tests.servers.redis import redis_binary
 
@@ -41,6 +42,34 @@ async def test_after_a_failover_the_same_instance_uses_the_new_master(
         await asyncio.to_thread(replicas.fail_over)
         assert [message.seq for message in await handle.everything()] == seqs
         assert await handle.post() > seqs
+
+
+async def test_after_a_failover_hints_come_from_the_new_master(replicas: Replicas) -> None:
+    async with opened(replicas.url) as driver, opened(replicas.url) as other:
+        handle, hearer = QueueHandle(driver, MovableClock()), Ear(other)
+        await handle.create()
+        await hearer.watch(queue_topic("orders"))
+        with replicas.master.connect() as connection:
+            assert connection.wait(1, 5000) == 1
+        await asyncio.to_thread(replicas.fail_over)
+        assert await hearer.hint() == [None]
+        await handle.post()
+        await hearer.hears(queue_topic("orders"))
+        assert hearer.heard == [None, queue_topic("orders")]
+
+
+async def test_hints_leave_a_demoted_master_for_the_new_one(replicas: Replicas) -> None:
+    async with opened(replicas.url) as driver:
+        hearer = Ear(driver)
+        await hearer.watch(queue_topic("orders"))
+        await asyncio.to_thread(replicas.switch_over)
+        await hearer.hears(queue_topic("orders"))
+        async with opened(replicas.url) as other:
+            handle = QueueHandle(other, MovableClock())
+            await handle.create()
+            await handle.post()
+        await hearer.hears(queue_topic("orders"))
+        assert heard_in(replicas.replica, replicas.url) == {"{alpha:orders}:messages": 1}
 
 
 async def test_without_a_master_calls_fail_in_time(replicas: Replicas) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
+from importlib.resources import files
 
 import pytest
 
 from queues.errors import ConfigurationError, StorageUnavailable
 from queues.model import Refusal
 from tests.clock import MovableClock
+from tests.conformance.ear import Ear, queue_topic
 from tests.conformance.handle import QueueHandle
 from tests.drivers.redis_storage import (
     as_user,
@@ -92,6 +95,30 @@ async def test_a_server_that_hides_its_settings_is_used_with_a_warning(
         async with as_user(handle, redis_server, url, "-config", "-info") as restricted:
             assert "not known" in (await restricted.storage.health()).durability
     assert "not known" in caplog.text
+
+
+async def test_the_rights_that_the_readme_names_are_enough(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = fresh_url(redis_server)
+    readme = (files("storage_drivers.redis") / "README.md").read_text()
+    found = re.search(r"needs the keys `(.*?)`,? .*`(&.*?)` and\s+`(.*?)`", readme, re.DOTALL)
+    assert found is not None
+    names = " ".join(found.groups()).replace("<namespace>", url.rpartition("=")[2])
+    async with opened(url) as driver:
+        handle = QueueHandle(driver, MovableClock())
+        rules = ("-@all", "resetkeys", "resetchannels", *names.split())
+        async with as_user(handle, redis_server, url, *rules) as restricted:
+            hearer = Ear(restricted.storage)
+            await restricted.create()
+            await hearer.watch(queue_topic("orders"))
+            await restricted.post()
+            claim = await restricted.claim_some()
+            await restricted.release(claim.id)
+            await hearer.hears(queue_topic("orders"))
+            assert hearer.heard[0] == queue_topic("orders")
+            await restricted.storage.sweep(limit=10, now_ms=handle.now_ms)
+    assert "not known" not in caplog.text
 
 
 async def test_data_of_another_layout_is_refused(redis_server: RedisServer) -> None:

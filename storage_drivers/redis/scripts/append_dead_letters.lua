@@ -2,7 +2,7 @@
 -- has arrived is remembered in `moved` until the message has expired, and an expired one is
 -- not posted. O(messages * log n).
 -- keys: meta seq messages ready order waiting expires moved
--- uses: lists letters append
+-- uses: lists letters append tell
 -- args: now_ms:number entries...
 --   entries: origin (seven bytes of sequence, name of the queue), record, ...
 -- returns: how many were posted | QUEUE_MISSING
@@ -23,6 +23,7 @@ for i = 1, #entries, 2 do
 end
 if #posted > 0 then
   append(redis.call('INCRBY', seq, #posted) - #posted + 1, posted, body_bytes, now_ms)
+  tell(messages)
 end
 call_with('ZREM', moved, redis.call('ZRANGEBYSCORE', moved, '-inf', now_ms, 'LIMIT', 0, BATCH))
 local last = redis.call('ZRANGE', moved, -1, -1, 'WITHSCORES')

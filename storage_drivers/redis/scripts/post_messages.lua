@@ -1,6 +1,6 @@
 -- Stores messages with the next sequences, all or none. O(messages).
 -- keys: meta seq messages ready order waiting expires idempotency
--- uses: lists letters append posting idempotency
+-- uses: lists letters append tell posting idempotency
 -- args: now_ms:number queue_version:text fingerprint:text window_ms:number posted...
 -- returns: the first sequence | first and last (a repeat) | QUEUE_CHANGED | KEY_REUSED
 

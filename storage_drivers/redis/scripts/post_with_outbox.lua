@@ -1,7 +1,7 @@
 -- Stores messages like post_messages, and with them a record under the first sequence, all or none.
 -- O(messages + log records). PERF: by itself, as most posts have no record.
 -- keys: meta seq messages ready order waiting expires records record_names record_dues record_ends notice idempotency
--- uses: lists letters append posting idempotency records notice
+-- uses: lists letters append tell posting idempotency records notice
 -- args: now_ms:number queue_version:text fingerprint:text window_ms:number kind:text version:number due_ms:number expires_ms:number document:text announced:text posted...
 -- returns: the first sequence | first and last (a repeat) | the state of the scope, which has to be
 --   announced | QUEUE_CHANGED | KEY_REUSED

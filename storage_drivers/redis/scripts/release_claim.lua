@@ -1,6 +1,6 @@
 -- Makes the messages under the live claim ready. O(messages of it + log n).
 -- keys: messages ready order waiting expires leased claim
--- uses: lists letters record rewrite pages claimed
+-- uses: lists letters record rewrite pages claimed tell
 -- args: now_ms:number claim_id:text
 -- returns: how many messages were released
 
@@ -13,4 +13,7 @@ for _, m in ipairs(held) do
 end
 set_states(held, READY)
 save()
+if #held > 0 then
+  tell(messages)
+end
 return #held

@@ -1,6 +1,6 @@
 -- Starts the lease of all messages under the live claim anew. O(messages of it + log n).
 -- keys: meta messages ready order waiting expires leased claim idempotency
--- uses: lists letters record rewrite pages lease claimed idempotency
+-- uses: lists letters record rewrite pages lease claimed idempotency tell
 -- args: now_ms:number claim_id:text lease_ms:number grace_ms:number fingerprint:text window_ms:number
 -- returns: 0 renewed, now or by the first of repeated calls | CLAIM_LOST | KEY_REUSED
 
@@ -22,4 +22,5 @@ start_leases(held, claim_id, lease_ms, grace_ms, now_ms)
 save()
 index_claim(claim, table.concat(members), now_ms, lease_ms)
 remember(incarnation, fingerprint, 0, now_ms, window_ms)
+tell(messages)
 return 0

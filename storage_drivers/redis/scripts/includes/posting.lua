@@ -1,4 +1,4 @@
--- Gives messages the next sequences and stores them. O(messages).
+-- Gives messages the next sequences, stores them and tells who watches. O(messages).
 -- keys: seq messages ready order waiting expires
 
 -- Returns the first and the last sequence.
@@ -10,5 +10,6 @@ local function post(posted, now_ms)
     body_bytes = body_bytes + #posted[i]
   end
   append(first, posted, body_bytes, now_ms)
+  tell(messages)
   return first, last
 end
