@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
 from queues.errors import QueueChanged, StorageUnavailable
 from queues.storage import outbox_key
-from storage_drivers.redis.layout import SHARDS
+from storage_drivers.redis.layout import SHARDS, Layout, shard_of
 from storage_drivers.redis.visits import NEVER_MS, Visits
 from tests.clock import MovableClock
 from tests.drivers.redis_records import LEASE_S, Records
@@ -273,3 +274,42 @@ async def test_on_a_cluster_records_of_all_nodes_are_taken(redis_cluster: RedisC
         assert len(await records.take(20)) == len(scopes)
         records.clock.advance(s=3600)
         assert await driver.sweep(limit=20, now_ms=records.clock.now_ms()) == len(scopes)
+
+
+async def test_a_node_that_is_down_keeps_no_record_on_the_others_waiting(
+    redis_cluster: RedisCluster,
+) -> None:
+    *living, dying = redis_cluster.nodes
+    scopes = {f"scope-{number}" for number in range(40)}
+    url = fresh_url(redis_cluster)
+    async with opened(url, timeout_ms=1000) as driver:
+        records = Records(driver, MovableClock())
+        for scope in scopes:
+            await records.on(scope=scope).create()
+        for node in living:
+            with node.connect() as connection:
+                connection.config_set("cluster-require-full-coverage", "no")
+        await asyncio.to_thread(dying.kill)
+        try:
+            found = await taken_in_time(records)
+        finally:
+            await asyncio.to_thread(redis_cluster.restart)
+        assert found == {scope for scope in scopes if is_alive(url, scope)}
+        assert found | await taken_in_time(records) == scopes
+
+
+def is_alive(url: str, scope: str) -> bool:
+    """Say whether a scope and its list are in the first two thirds of the slots."""
+    layout = Layout(url.rpartition("=")[2])
+    place = layout.queue("alpha", scope)
+    return max(place.slot, layout.due[shard_of(place.tag)].slot) < 16384 * 2 // 3
+
+
+async def taken_in_time(records: Records) -> set[str]:
+    """Return the scopes of what is taken within the next seconds."""
+    scopes: set[str] = set()
+    for _ in range(3):
+        records.clock.advance(s=1)
+        with contextlib.suppress(StorageUnavailable):
+            scopes |= {scope for scope, _ in await records.take(40)}
+    return scopes
