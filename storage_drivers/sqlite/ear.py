@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from storage_drivers.sqlite.bulletin import Bulletin
@@ -32,7 +32,7 @@ class Ear:
     `hear` is called in the event loop with digests of topics.
     """
 
-    def __init__(self, database: Path, hear: Callable[[Iterable[bytes]], None]) -> None:
+    def __init__(self, database: Path, hear: Callable[[Sequence[bytes]], None]) -> None:
         self.name = os.urandom(8).hex()
         self.is_open = False
         self._loop = asyncio.get_running_loop()
@@ -51,6 +51,8 @@ class Ear:
 
         Raises: StorageUnavailable.
         """
+        if self.is_open:
+            return
         try:
             self._checked = self._latest = self._bulletin.news()
         except OSError as ex:
@@ -65,14 +67,17 @@ class Ear:
             self._loop.call_soon_threadsafe(self._attach, self._socket)
         self.is_open = True
 
-    def hear_own(self, number: int, topics: Iterable[bytes]) -> None:
+    def hear_own(self, number: int, topics: Sequence[bytes]) -> None:
         """Hear what this process tells. In the thread that writes, in its turn."""
         if self.is_open:
             self._own.append(number)
-            self._loop.call_soon_threadsafe(self._hear, topics)
+            if topics:
+                self._loop.call_soon_threadsafe(self._hear, topics)
 
     def has_missed(self) -> bool:
         """Say whether anything from before the last look was not heard. Raises: OSError."""
+        if self._socket is not None:
+            self._receive(self._socket)
         while self._own:
             self._heard.add(self._own.popleft())
         is_complete = self._heard.issuperset(range(self._checked + 1, self._latest + 1))

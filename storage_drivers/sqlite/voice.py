@@ -6,6 +6,7 @@ of their numbers, one at a time, and nobody begins to listen in between.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Collection
@@ -17,6 +18,9 @@ from storage_drivers.sqlite.bulletin import Bulletin
 from storage_drivers.sqlite.datagram import MOST, digest, pack, wake_directory
 from storage_drivers.sqlite.ear import Ear
 from storage_drivers.sqlite.errors import unavailable
+
+#: What a socket says whose owner has not read what it was sent.
+_FULL = (errno.EAGAIN, errno.ENOBUFS)
 
 
 class Voice:
@@ -89,8 +93,9 @@ class Voice:
             self._listeners.remove(listener)
             with suppress(FileNotFoundError):
                 Path(listener).unlink()
-        except OSError:  # NOTE: it has not read what it was sent.
-            self._unsent[listener] = (numbers, unsent)
+        except OSError as ex:
+            if ex.errno in _FULL:
+                self._unsent[listener] = (numbers, unsent)
 
     def _sender(self) -> socket.socket:
         if self._socket is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -80,7 +80,7 @@ class Wakeups(WakeupsContract):
                 task.cancel()
         self._ear.close()
 
-    def _hear(self, topics: Iterable[bytes]) -> None:
+    def _hear(self, topics: Sequence[bytes]) -> None:
         for packed in topics:
             topic = self._watched.get(packed)
             if topic is not None and self._heard is not None:
