@@ -21,7 +21,7 @@ from storage_drivers.sqlite.voice import Voice
 LOOK_S = 0.5
 
 #: An ear stays open for so many looks after the last topic was forgotten.
-_LINGER = 120
+LINGER_LOOKS = 120
 
 
 class Wakeups(WakeupsContract):
@@ -100,7 +100,7 @@ class Wakeups(WakeupsContract):
     async def _look(self) -> None:
         """Look again and again whether something was missed, while anything is watched."""
         idle, pause_s = 0, LOOK_S
-        while self._watched or idle < _LINGER:
+        while self._watched or idle < LINGER_LOOKS:
             await asyncio.sleep(pause_s)
             idle = 0 if self._watched else idle + 1
             has_missed = await self._look_once()

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from pathlib import Path
 
+from queues.model import Topic, TopicKind
 from tests.conformance.handle import QueueHandle
 from tests.drivers.sqlite_storage import orders
 
@@ -41,6 +43,14 @@ async def claim(queue: QueueHandle) -> None:
     await asyncio.gather(*(one_claimer() for _ in range(WRITERS)))
 
 
+async def watch(queue: QueueHandle) -> None:
+    """Watch the queue until killed; print 0, then for each hint when it came, in ns."""
+    queue.storage.wakeups.listen(lambda _: report(time.monotonic_ns()))
+    await queue.storage.wakeups.watch(Topic(queue.project, TopicKind.QUEUE, queue.queue))
+    report(0)
+    await asyncio.Event().wait()
+
+
 def report(line: object) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
@@ -48,7 +58,7 @@ def report(line: object) -> None:
 
 async def main(verb: str, path: Path) -> None:
     async with orders(path) as queue:
-        await {"open": open_only, "post": post, "claim": claim}[verb](queue)
+        await {"open": open_only, "post": post, "claim": claim, "watch": watch}[verb](queue)
 
 
 if __name__ == "__main__":
