@@ -32,12 +32,14 @@ class Ear:
     `hear` is called in the event loop with digests of topics.
     """
 
-    def __init__(self, database: Path, hear: Callable[[Sequence[bytes]], None]) -> None:
+    def __init__(
+        self, database: Path, bulletin: Bulletin, hear: Callable[[Sequence[bytes]], None]
+    ) -> None:
         self.name = os.urandom(8).hex()
         self.is_open = False
         self._loop = asyncio.get_running_loop()
         self._hear = hear
-        self._bulletin = Bulletin(database)
+        self._bulletin = bulletin
         self._path = wake_directory(database) / self.name
         self._socket: socket.socket | None = None
         self._own: deque[int] = deque()
@@ -97,7 +99,6 @@ class Ear:
             self._loop.remove_reader(bound.fileno())
             bound.close()
             self._path.unlink(missing_ok=True)
-        self._bulletin.close()
 
     def _bind(self) -> socket.socket:
         self._path.parent.mkdir(mode=0o700, exist_ok=True)

@@ -30,8 +30,8 @@ class Voice:
     process died or a listener is slow, the listener finds missing, see ear.py.
     """
 
-    def __init__(self, database: Path, ear: Ear) -> None:
-        self._bulletin = Bulletin(database)
+    def __init__(self, database: Path, bulletin: Bulletin, ear: Ear) -> None:
+        self._bulletin = bulletin
         self._directory = wake_directory(database)
         self._ear = ear
         self._number = 0

@@ -25,8 +25,9 @@ class Process:
 
     def __init__(self, database: Path) -> None:
         self.heard: set[bytes] = set()
-        self.ear = Ear(database, self._hear)
-        self.voice = Voice(database, self.ear)
+        bulletin = Bulletin(database)
+        self.ear = Ear(database, bulletin, self._hear)
+        self.voice = Voice(database, bulletin, self.ear)
 
     def _hear(self, topics: Sequence[bytes]) -> None:
         self.heard.update(topics)
