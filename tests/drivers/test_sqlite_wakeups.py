@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -13,11 +14,9 @@ from pathlib import Path
 import pytest
 
 from storage_drivers.sqlite import wakeups
-from storage_drivers.sqlite.bulletin import Bulletin
 from storage_drivers.sqlite.datagram import wake_directory
 from storage_drivers.sqlite.lane import Lane
 from storage_drivers.sqlite.transaction import Transaction
-from storage_drivers.sqlite.turn import Turn
 from tests.conformance.ear import Ear, queue_topic
 from tests.conformance.handle import QueueHandle
 from tests.drivers.sqlite_storage import opened, orders
@@ -79,12 +78,10 @@ async def test_a_process_that_is_killed_between_commit_and_wake_up_is_made_up_fo
 ) -> None:
     ear = Ear(queue.storage)
     await ear.watch(ORDERS)
-    turn, bulletin = Turn(path), Bulletin(path)
-    with turn:
-        bulletin.announce()
+    with worker("die", path) as process:
+        assert await asyncio.to_thread(process.wait, 20) == -signal.SIGKILL
     assert await ear.hint() == [None]
-    turn.close()
-    bulletin.close()
+    assert len(await queue.everything()) == 1
 
 
 async def test_kill_9_of_those_who_post_is_heard_in_the_end(
