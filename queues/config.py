@@ -48,6 +48,7 @@ class Settings(Limits):
     storage: str = "sqlite:///nusku.db"
     workers: int = 1
     insecure: bool = False
+    public_url: str = ""
     storage_timeout_s: float = 5.0
     body_timeout_s: float = 30.0
     drain_timeout_s: float = 30.0
@@ -228,6 +229,10 @@ def _check_bounds(settings: Settings) -> None:
         "max_token_ttl_s": (1, 2**31),
         "default_token_ttl_s": (1, settings.max_token_ttl_s),
         "max_credentials_per_page": (1, 1000),
+        "max_signal_timeout_s": (1, 2**31),
+        "max_signal_bytes": (2, 2**23),
+        "max_signals_per_page": (1, 1000),
+        "signal_retention_s": (60, 2**31),
         "max_wait_s": (0, 3600),
         "storage_timeout_s": (0.1, 300),
         "body_timeout_s": (0.1, 3600),

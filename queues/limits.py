@@ -46,6 +46,10 @@ class Limits:
     default_token_ttl_s: int = 86_400
     max_token_ttl_s: int = 31_536_000
     max_credentials_per_page: int = 100
+    max_signal_timeout_s: int = 31_536_000
+    max_signal_bytes: int = 262_144
+    max_signals_per_page: int = 100
+    signal_retention_s: int = 604_800
     max_wait_s: int = 60
 
 
