@@ -20,8 +20,11 @@ _SEPARATOR = "\\n"
 #: Sets signatures of URLs apart from those of Zaqar's recipe.
 _URL_FORM = "nusku-url-1"
 
-#: What may be shared of a queue, and which rules of the policy each method needs there.
-RULES: dict[str, dict[str, frozenset[str]]] = {
+#: Which rules of the policy each method needs somewhere.
+Needs = Mapping[str, frozenset[str]]
+
+#: What may be shared of a queue.
+RULES: dict[str, Needs] = {
     "messages": {
         "GET": frozenset({"messages:get_all", "messages:get"}),
         "POST": frozenset({"messages:create"}),
@@ -35,6 +38,9 @@ RULES: dict[str, dict[str, frozenset[str]]] = {
     },
     "subscriptions": {},
 }
+
+#: What the URL of a wait handle is for.
+SIGNAL_NEEDS: Needs = dict.fromkeys(("POST", "PUT"), frozenset({"signals:signal"}))
 
 
 class Terms(NamedTuple):
@@ -87,6 +93,21 @@ def covers(paths: Sequence[str], path: str) -> bool:
     """
     parent = path.rpartition("/")[0]
     return path in paths or (parent in paths and not path.endswith("/"))
+
+
+def target(path: str) -> tuple[str, Needs] | None:
+    """Return whose path it is, a queue or a wait handle, and what methods need there.
+
+    None for what is never signed.
+    """
+    # NOTE: another service may have signed other paths with the same key.
+    names = path.split("/")
+    if len(names) < 5:
+        return None
+    kind, name, part = names[2:5]
+    if kind == "queues" and part in RULES:
+        return name, RULES[part]
+    return (name, SIGNAL_NEEDS) if (kind, part) == ("signals", "signal") else None
 
 
 def expiry(text: str) -> datetime:

@@ -15,7 +15,7 @@ from queues.errors import InvalidRequest, SignatureRefused
 from queues.identity import Grant, Identity
 from queues.model import CredentialKind
 from queues.operations.credentials import CredentialRegister, Entry
-from queues.signed_urls import Terms, UrlTerms
+from queues.signed_urls import Needs, Terms, UrlTerms
 from queues.storage import Storage
 
 #: Source: the Zaqar v2 API.
@@ -98,6 +98,27 @@ class ShareOperations:
         await self._remember(maker, queue, share)
         return share
 
+    def sign_signal(
+        self, project: str, name: str, share_id: str, expires_ms: int
+    ) -> Share | None:
+        """Return the URL of a wait handle, the same one for the same arguments.
+
+        It is not remembered as others are: whoever keeps the handle says whether its URL with
+        this id is still good. None without a key, and where the name of the project cannot
+        stand in a signature.
+        """
+        expires = datetime.fromtimestamp(expires_ms // 1000, UTC)
+        terms = Terms(
+            (f"/v2/signals/{name}/signal",),
+            tuple(signed_urls.SIGNAL_NEEDS),
+            project,
+            signed_urls.written(expires),
+        )
+        url = UrlTerms(terms, share_id, counted=False)
+        if not self._keys or signed_urls.is_ambiguous(url):
+            return None
+        return Share(share_id, terms, signed_urls.sign(url, self._key()), None)
+
     async def honour(self, presented: Presented, method: str, path: str) -> Identity:
         """Return whom a signature makes of its bearer for this request; count the use.
 
@@ -154,7 +175,8 @@ class ShareOperations:
         for method in methods:
             if not method.isascii() or not method.isalpha():
                 raise InvalidRequest("methods must be names of HTTP methods.")
-        for rule in ("queues:share", *sorted(_rules(paths, methods))):
+        needed = (_needed(signed_urls.RULES[path], methods) for path in paths)
+        for rule in ("queues:share", *sorted(frozenset().union(*needed))):
             self._authorization.check(rule, maker, queue)
         terms = Terms(
             tuple(f"/v2/queues/{queue}/{path}" for path in paths),
@@ -204,24 +226,20 @@ class ShareOperations:
             raise _refused()
 
 
-def _rules(paths: Sequence[str], methods: Sequence[str]) -> set[str]:
-    """Return all rules that somebody needs for these methods on these paths."""
+def _needed(needs: Needs, methods: Sequence[str]) -> frozenset[str]:
+    """Return all rules that somebody needs for these methods."""
     nothing: frozenset[str] = frozenset()
-    needed = (
-        signed_urls.RULES[path].get(method, nothing) for path in paths for method in methods
-    )
-    return set().union(*needed)
+    return nothing.union(*(needs.get(method, nothing) for method in methods))
 
 
 def _grant(share_id: str, terms: Terms, path: str, expires_ms: int) -> Grant:
-    """Return what the shared `path` of a request opens: one queue, and the methods there."""
-    # NOTE: another service may have signed other paths with the same key.
-    names = path.split("/")
-    if len(names) < 5 or names[2] != "queues" or names[4] not in signed_urls.RULES:
+    """Return what the shared `path` of a request opens: one name, and the methods there."""
+    target = signed_urls.target(path)
+    if target is None:
         raise _refused()
-    queue, kind = names[3:5]
-    rules = _rules([kind], terms.methods)
-    return Grant((share_id,), frozenset(rules), (queue,), expires_ms, vouched=True)
+    name, needs = target
+    rules = _needed(needs, terms.methods)
+    return Grant((share_id,), rules, (name,), expires_ms, vouched=True)
 
 
 def _id_of(signature: str) -> str:
