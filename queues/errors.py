@@ -102,6 +102,24 @@ class MetadataConflict(NuskuError):
     code = "metadata_conflict"
 
 
+class SignalNotFound(NuskuError):
+    """No such wait handle in this project; it may have been cancelled, or is long over."""
+
+    code = "signal_not_found"
+
+
+class SignalExists(NuskuError):
+    """There is a wait handle of that name already, for something else."""
+
+    code = "signal_exists"
+
+
+class SignalLate(NuskuError):
+    """The wait has ended, so the signal changes nothing."""
+
+    code = "signal_late"
+
+
 class IdempotencyKeyReused(NuskuError):
     """The ``Idempotency-Key`` was used before for a different request."""
 

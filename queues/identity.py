@@ -27,16 +27,18 @@ OPERATIONS: dict[str, frozenset[str]] = {
     ),
     "share": frozenset({"queues:share", "shares:get_all", "shares:delete"}),
     "delegate": frozenset({"tokens:create", "tokens:get_all", "tokens:delete"}),
+    "wait": frozenset({"signals:create", "signals:get_all", "signals:get", "signals:delete"}),
+    "signal": frozenset({"signals:signal"}),
 }
 
 
 class Grant(NamedTuple):
     """What a credential allows at the most, whatever the roles of its maker.
 
-    `rules` are names of policy rules, `queues` patterns in which `*` stands for any
-    characters. With `client_id` the bearer acts under that client id alone. `lineage` are
-    the ids of the credentials that this one was made from, its own last; when one of them
-    is revoked, so is this. `expires_ms` bounds what is made from it.
+    `rules` are names of policy rules, `queues` patterns for names of queues and signals, in
+    which `*` stands for any characters. With `client_id` the bearer acts under that client
+    id alone. `lineage` are the ids of the credentials that this one was made from, its own
+    last; when one of them is revoked, so is this. `expires_ms` bounds what is made from it.
 
     `vouched` means that the roles of the maker were looked at when the credential was made,
     and cannot be known now.

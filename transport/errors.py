@@ -46,6 +46,10 @@ _ANSWERS: dict[type[errors.NuskuError], tuple[str, str]] = {
     errors.Forbidden: (falcon.HTTP_403, "Not authorized"),
     errors.CredentialNotFound: (falcon.HTTP_404, "Not found"),
     errors.SignatureRefused: (falcon.HTTP_404, "404 Not Found"),
+    errors.SignalNotFound: (falcon.HTTP_404, "Not found"),
+    errors.SignalExists: (falcon.HTTP_409, "Resource conflict"),
+    # NOTE: not 409, as that is repeated by some: nothing will ever make this one succeed.
+    errors.SignalLate: (falcon.HTTP_410, "The wait has ended"),
 }
 
 #: What to say of errors that a driver finds deep inside of an atomic step: all say the same.

@@ -11,8 +11,11 @@ from queues.limits import Limits
 from queues.model import Health, Media, RecordKind
 from queues.operations.agenda import Agenda
 from queues.operations.claims import ClaimOperations
+from queues.operations.contributions import Contributions
 from queues.operations.credentials import CredentialRegister
 from queues.operations.dead_letters import DeadLetterOperations
+from queues.operations.endings import Endings
+from queues.operations.handles import Handles
 from queues.operations.messages import MessageOperations
 from queues.operations.policies import Policies
 from queues.operations.polls import LongPolls
@@ -20,6 +23,8 @@ from queues.operations.queues import QueueOperations
 from queues.operations.quotas import Quotas
 from queues.operations.redriving import Redriver
 from queues.operations.shares import ShareOperations
+from queues.operations.signalling import Signalling
+from queues.operations.signals import SignalOperations
 from queues.operations.tokens import TokenOperations
 from queues.operations.waiting import WaitingRoom
 from queues.project_limits import ProjectLimits
@@ -90,6 +95,22 @@ class Operations:
             to_json=to_json,
         )
         self.agenda.handle(RecordKind.REDRIVE, redriver.handle)
+        handles = Handles(storage, limits, clock, self.agenda.ring)
+        contributions = Contributions(storage, clock, handles)
+        self.signals = SignalOperations(
+            limits,
+            clock,
+            handles=handles,
+            contributions=contributions,
+            authorization=self.authorization,
+            shares=self.shares,
+            room=self.waiting,
+        )
+        self.signalling = Signalling(
+            clock, handles=handles, contributions=contributions, register=self.credentials
+        )
+        endings = Endings(clock, handles=handles, messages=self.messages)
+        self.agenda.handle(RecordKind.SIGNAL, endings.attend)
 
     async def health(self) -> Health:
         """Return what the store says of itself.
