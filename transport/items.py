@@ -16,6 +16,8 @@ from queues.model import DeadLetter, Media, Message
 from transport import media
 
 PREFIX = "/v2"
+#: Agents in old images still post here; there is nothing else.
+OLD_PREFIX = "/v1.1"
 
 
 class View(NamedTuple):
@@ -144,9 +146,9 @@ def _href(above: str, message_id: str, claim_id: str | None) -> str:
     return f"{above}/{message_id}?claim_id={claim_id}"
 
 
-def messages_href(queue: str) -> str:
+def messages_href(queue: str, prefix: str = PREFIX) -> str:
     """Return the address of all messages of a queue."""
-    return f"{PREFIX}/queues/{queue}/messages"
+    return f"{prefix}/queues/{queue}/messages"
 
 
 def message_href(queue: str, message_id: str) -> str:

@@ -93,6 +93,7 @@ class ResponseWriter:
         resp: falcon.asgi.Response,
         queue: str,
         message_ids: Sequence[str],
+        prefix: str = PREFIX,
     ) -> None:
         """Answer 201 with the addresses of new messages.
 
@@ -100,7 +101,7 @@ class ResponseWriter:
         it could outgrow what clients and proxies take for a header.
         """
         resp.status = falcon.HTTP_201
-        above = messages_href(queue)
+        above = messages_href(queue, prefix)
         first_ids = ",".join(message_ids[: self._ids_per_address])
         resp.set_header("Location", f"{above}?ids={first_ids}")
         addresses = [f"{above}/{message_id}" for message_id in message_ids]

@@ -12,6 +12,7 @@ from queues.operations.messages import MessageOperations
 from queues.operations.polls import LongPolls
 from transport import audit, headers
 from transport.attendance import attended
+from transport.items import OLD_PREFIX, PREFIX
 from transport.requests import RequestReader
 from transport.responses import ResponseWriter
 
@@ -27,25 +28,11 @@ class _MessageResource:
         self._responses = responses
 
 
-class MessageCollection(_MessageResource):
-    """`/v2/queues/{queue}/messages`."""
+class OldMessageCollection(_MessageResource):
+    """`/v1.1/queues/{queue}/messages`: what agents in old images call, and nothing more."""
 
-    rules: ClassVar = {
-        "POST": "messages:create",
-        "GET": "messages:get_all",
-        "DELETE": "messages:delete_all",
-    }
-
-    def __init__(
-        self,
-        messages: MessageOperations,
-        polls: LongPolls,
-        requests: RequestReader,
-        responses: ResponseWriter,
-    ) -> None:
-        """List and pop with `messages`, or with `polls` if it may take its time."""
-        super().__init__(messages, requests, responses)
-        self._polls = polls
+    prefix: ClassVar = OLD_PREFIX
+    rules: ClassVar = {"POST": "messages:create"}
 
     async def on_post(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
@@ -64,7 +51,29 @@ class MessageCollection(_MessageResource):
         )
         if done.made_queue:
             audit.changed(req, "queue.created", queue)
-        self._responses.posted(req, resp, queue, done.message_ids)
+        self._responses.posted(req, resp, queue, done.message_ids, self.prefix)
+
+
+class MessageCollection(OldMessageCollection):
+    """`/v2/queues/{queue}/messages`."""
+
+    prefix: ClassVar = PREFIX
+    rules: ClassVar = {
+        "POST": "messages:create",
+        "GET": "messages:get_all",
+        "DELETE": "messages:delete_all",
+    }
+
+    def __init__(
+        self,
+        messages: MessageOperations,
+        polls: LongPolls,
+        requests: RequestReader,
+        responses: ResponseWriter,
+    ) -> None:
+        """List and pop with `messages`, or with `polls` if it may take its time."""
+        super().__init__(messages, requests, responses)
+        self._polls = polls
 
     async def on_get(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
