@@ -15,7 +15,7 @@ from transport.grant_responses import GrantResponseWriter
 from transport.headers import HeaderReader
 from transport.identity.application_tokens import ApplicationTokens
 from transport.identity.door import Door
-from transport.items import PREFIX
+from transport.items import OLD_PREFIX, PREFIX
 from transport.letter_requests import LetterRequestReader
 from transport.letter_responses import LetterResponseWriter
 from transport.middleware import Lifespan, RequestContext
@@ -23,7 +23,7 @@ from transport.requests import RequestReader
 from transport.resources.claims import ClaimCollection, ClaimItem
 from transport.resources.dead_letters import DeadLetterCollection, QueueRedrive
 from transport.resources.health import HealthReport, Ping
-from transport.resources.messages import MessageCollection, MessageItem
+from transport.resources.messages import MessageCollection, MessageItem, OldMessageCollection
 from transport.resources.queues import (
     QueueCollection,
     QueueItem,
@@ -33,8 +33,11 @@ from transport.resources.queues import (
 from transport.resources.quotas import OwnQuota, QuotaCollection
 from transport.resources.root import Description, Home, Versions
 from transport.resources.shares import QueueShare, ShareCollection, ShareItem
+from transport.resources.signals import SignalCollection, SignalDoor, SignalItem
 from transport.resources.tokens import TokenCollection, TokenItem
 from transport.responses import ResponseWriter
+from transport.signal_requests import SignalRequestReader
+from transport.signal_responses import SignalResponseWriter
 
 
 class PromptApp(falcon.asgi.App[Any, Any]):
@@ -73,6 +76,11 @@ def create_app(
         **_letter_routes(
             operations, LetterRequestReader(settings), LetterResponseWriter(responses)
         ),
+        **_signal_routes(
+            operations,
+            SignalRequestReader(settings, requests),
+            SignalResponseWriter(responses, public_url=settings.public_url),
+        ),
     }
     for path, resource in routes.items():
         check_rules(resource)
@@ -104,6 +112,7 @@ def _queue_routes(
         f"{queue}/stats": QueueStatistics(*queues),
         f"{queue}/purge": QueuePurge(*queues),
         f"{queue}/messages": MessageCollection(messages, polls, *shown),
+        f"{OLD_PREFIX}/queues/{{queue}}/messages": OldMessageCollection(messages, *shown),
         f"{queue}/messages/{{message_id}}": MessageItem(messages, *shown),
         f"{queue}/claims": ClaimCollection(claims, polls, *shown),
         f"{queue}/claims/{{claim_id}}": ClaimItem(claims, *shown),
@@ -137,4 +146,16 @@ def _grant_routes(
         f"{PREFIX}/tokens/{{token_id}}": TokenItem(*tokens),
         f"{PREFIX}/quota": OwnQuota(*quotas),
         f"{PREFIX}/quotas": QuotaCollection(*quotas),
+    }
+
+
+def _signal_routes(
+    operations: Operations, requests: SignalRequestReader, responses: SignalResponseWriter
+) -> dict[str, object]:
+    signal = f"{PREFIX}/signals/{{signal}}"
+    signals = (operations.signals, requests, responses)
+    return {
+        f"{PREFIX}/signals": SignalCollection(*signals),
+        signal: SignalItem(*signals),
+        f"{signal}/signal": SignalDoor(operations.signalling, requests, responses),
     }

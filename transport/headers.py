@@ -115,6 +115,16 @@ def check_queue(queue: str) -> None:
         raise _wrong_queue(str(ex)) from ex
 
 
+def check_signal(signal: str) -> None:
+    """Refuse names that no wait handle can have."""
+    try:
+        check_queue_name("The name of the signal", signal)
+    except InvalidRequest as ex:
+        raise falcon.HTTPBadRequest(
+            title="Invalid signal identification", description=str(ex)
+        ) from ex
+
+
 def _uuid(text: str) -> str:
     """Return the canonical form, so that `echo` knows a client however it spells its id."""
     # SECURITY: with any number of hyphens it may be a UUID, but not one to remember.
@@ -188,10 +198,15 @@ def accepted(req: falcon.asgi.Request) -> Media:
     return Media.MSGPACK if preferred in media.MSGPACK_NAMES else Media.JSON
 
 
-def check_content_type(req: falcon.asgi.Request) -> None:
-    """Refuse HTML forms: what a plain `curl -d` sends is no JSON document by intent."""
+def check_content_type(req: falcon.asgi.Request, resource: object) -> None:
+    """Refuse HTML forms: what a plain `curl -d` sends is no JSON document by intent.
+
+    Except for a resource that takes `any_content_type`.
+    """
     kind = req.content_type
     if kind is not None and kind.lower() == falcon.MEDIA_URLENCODED and req.content_length:
+        if getattr(resource, "any_content_type", False):
+            return
         raise falcon.HTTPBadRequest(
             title="Invalid Content-Type",
             description=f"Content-Type must be {media.JSON} or {media.MSGPACK}.",

@@ -53,37 +53,42 @@ class RequestContext:
             return
         _check_path(req, params)
         if answered is Audience.PROJECT:
-            await self._admit(req, resource, params.get("queue"))
+            await self._admit(req, resource, params)
             return
         identity = await self._door.proved(req) if answered is Audience.OPERATORS else None
-        headers.check_content_type(req)
+        headers.check_content_type(req, resource)
         req.context.media = headers.accepted(req)
         if identity is not None:
             req.context.caller = Caller(identity.project, "", identity)
             self._check_policy(req, resource, identity, None)
 
-    async def _admit(self, req: falcon.asgi.Request, resource: Any, queue: str | None) -> None:
+    async def _admit(
+        self, req: falcon.asgi.Request, resource: Any, params: dict[str, Any]
+    ) -> None:
         identity = await self._door.proved(req) if self._door.asks(req) else None
-        headers.check_content_type(req)
+        headers.check_content_type(req, resource)
         context = req.context
         context.media = headers.accepted(req)
         client_id = self._reader.client_id(req, identity)
         identity = identity or believed(req)
         context.caller = Caller(identity.project, client_id, identity)
         context.detailed = requests.detailed(req)
-        if queue is not None:
-            headers.check_queue(queue)
-        self._check_policy(req, resource, identity, queue)
+        name = params.get("queue")
+        if name is not None:
+            headers.check_queue(name)
+        elif (name := params.get("signal")) is not None:
+            headers.check_signal(name)
+        self._check_policy(req, resource, identity, name)
         if not self._quotas.is_free_request(identity.project) and _is_limited(resource):
             await self._quotas.admit_request(identity.project)
 
     def _check_policy(
-        self, req: falcon.asgi.Request, resource: Any, identity: Identity, queue: str | None
+        self, req: falcon.asgi.Request, resource: Any, identity: Identity, name: str | None
     ) -> None:
         # NOTE: a method without a rule is one that the resource does not have.
         rule = resource.rules.get(req.method)
         if rule is not None:
-            self._authorization.check(rule, identity, queue)
+            self._authorization.check(rule, identity, name)
 
 
 def _is_limited(resource: Any) -> bool:

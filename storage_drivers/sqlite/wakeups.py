@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,7 +11,6 @@ from queues.errors import StorageUnavailable
 from queues.model import Topic
 from queues.wakeups import Heard
 from queues.wakeups import Wakeups as WakeupsContract
-from storage_drivers.sqlite.bulletin import Bulletin
 from storage_drivers.sqlite.datagram import digest
 from storage_drivers.sqlite.ear import Ear
 from storage_drivers.sqlite.lane import Lane
@@ -22,7 +21,7 @@ from storage_drivers.sqlite.voice import Voice
 LOOK_S = 0.5
 
 #: An ear stays open for so many looks after the last topic was forgotten.
-LINGER_LOOKS = 120
+_LINGER = 120
 
 
 class Wakeups(WakeupsContract):
@@ -30,9 +29,8 @@ class Wakeups(WakeupsContract):
 
     def __init__(self, database: Path) -> None:
         self._loop = asyncio.get_running_loop()
-        bulletin = Bulletin(database)
-        self._ear = Ear(database, bulletin, self._hear)
-        self.voice = Voice(database, bulletin, self._ear)
+        self._ear = Ear(database, self._hear)
+        self.voice = Voice(database, self._ear)
         self._writer: Lane[Transaction]
         self._heard: Heard | None = None
         self._is_closed = False
@@ -53,10 +51,10 @@ class Wakeups(WakeupsContract):
     async def watch(self, topic: Topic) -> None:
         """See the contract."""
         self._watched[digest(topic)] = topic
-        if self._looking is None and not self._is_closed:
-            self._looking = self._loop.create_task(self._look())
         if not self._ear.is_open:
             await self._open()
+        if self._looking is None and not self._is_closed:
+            self._looking = self._loop.create_task(self._look())
 
     async def forget(self, topic: Topic) -> None:
         """See the contract."""
@@ -82,7 +80,7 @@ class Wakeups(WakeupsContract):
                 task.cancel()
         self._ear.close()
 
-    def _hear(self, topics: Sequence[bytes]) -> None:
+    def _hear(self, topics: Iterable[bytes]) -> None:
         for packed in topics:
             topic = self._watched.get(packed)
             if topic is not None and self._heard is not None:
@@ -102,7 +100,7 @@ class Wakeups(WakeupsContract):
     async def _look(self) -> None:
         """Look again and again whether something was missed, while anything is watched."""
         idle, pause_s = 0, LOOK_S
-        while self._watched or idle < LINGER_LOOKS:
+        while self._watched or idle < _LINGER:
             await asyncio.sleep(pause_s)
             idle = 0 if self._watched else idle + 1
             has_missed = await self._look_once()
@@ -114,11 +112,10 @@ class Wakeups(WakeupsContract):
 
     async def _look_once(self) -> bool:
         """Say whether something may have been missed since the last look."""
-        if self._ear.is_open:
-            with suppress(OSError):
-                if self._ear.is_in_place():
-                    return self._ear.has_missed()
-            self._ear.close()
+        with suppress(OSError):
+            if self._ear.is_open and self._ear.is_in_place():
+                return self._ear.has_missed()
+        self._ear.close()
         await self._open()
         return self._ear.is_open
 

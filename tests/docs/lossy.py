@@ -72,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(answer.status, data)
         self.close_connection = True
 
-    do_GET = do_POST = do_PATCH = do_DELETE = _pass_on
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass_on
 
     def _answer(self, status: int, data: bytes) -> None:
         self.send_response(status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -61,12 +62,42 @@ def test_the_consumer_works_once_though_answers_get_lost(nusku: NuskuServer) -> 
     assert _total(nusku, "lossy-work") == 0
 
 
+def test_the_orchestrator_waits_until_its_guests_are_ready(nusku: NuskuServer) -> None:
+    server = nusku.url.removeprefix("http://")
+    code, said, errors = _run("boot_and_signal.py", server, "stack-1", "vm-1", "vm-2")
+    assert (code, errors) == (0, "")
+    assert said == [
+        "success: 2 of 2 signals were received.",
+        'vm-1: SUCCESS {"host": "vm-1.example"}',
+        'vm-2: SUCCESS {"host": "vm-2.example"}',
+    ]
+
+
+def test_the_orchestrator_hears_of_a_guest_that_fails(nusku: NuskuServer) -> None:
+    server = nusku.url.removeprefix("http://")
+    given = ("--boot", "exit 3", "stack-2", "vm-1")
+    code, said, _ = _run("boot_and_signal.py", server, *given)
+    assert code == 1
+    assert said == ["failure: the boot command failed", "vm-1: FAILURE null"]
+
+
+def test_the_orchestrator_makes_one_handle_though_answers_get_lost(nusku: NuskuServer) -> None:
+    with lossy(nusku.url, Fault.LOST_ANSWER, Fault.UNAVAILABLE) as proxy:
+        code, said, _ = _run("boot_and_signal.py", proxy.address, "stack-3", "vm-1")
+    assert (code, said[0]) == (0, "success: 1 of 1 signals were received.")
+    assert proxy.requests[:3] == ["PUT", "PUT", "PUT"]
+
+
 def test_the_examples_say_what_is_wrong_with_a_request(nusku: NuskuServer) -> None:
     server = nusku.url.removeprefix("http://")
-    for name, arguments in (("producer.py", ("no~name", "x")), ("consumer.py", ("no~name",))):
+    for name, arguments in (
+        ("producer.py", ("no~name", "x")),
+        ("consumer.py", ("no~name",)),
+        ("boot_and_signal.py", ("no~name", "x")),
+    ):
         code, _, errors = _run(name, server, *arguments)
         assert code == 1
-        assert "400 Invalid queue identification" in errors
+        assert re.search("400 Invalid (queue|signal) identification", errors)
 
 
 def test_the_consumer_renews_and_releases(nusku: NuskuServer, tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ OPEN = {
 }
 
 _QUEUE = "/v2/queues/{queue}"
+_SIGNAL = "/v2/signals/{signal}"
 _ITEM = {"message_id": "0123456789abcdef", "claim_id": "0" * 32, "queue": "q1"}
-_IDS = {**_ITEM, "share_id": "0" * 32, "token_id": "0" * 32}
+_IDS = {**_ITEM, "share_id": "0" * 32, "token_id": "0" * 32, "signal": "q1"}
 
 
 class Endpoint(NamedTuple):
@@ -32,8 +33,9 @@ class Endpoint(NamedTuple):
     also: frozenset[str] = frozenset()
 
     @property
-    def queue(self) -> str | None:
-        return "q1" if "{queue}" in self.route else None
+    def name(self) -> str | None:
+        """The name of the queue or the signal that it is about."""
+        return "q1" if {"{queue}", "{signal}"} & {*self.route.split("/")} else None
 
     @property
     def path(self) -> str:
@@ -64,6 +66,12 @@ ENDPOINTS = (
     Endpoint("GET", f"{_QUEUE}/stats", "queues:stats"),
     Endpoint("POST", f"{_QUEUE}/purge", "queues:purge", "", {"resource_types": ["messages"]}),
     Endpoint("POST", f"{_QUEUE}/messages", "messages:create", "", {"messages": [{"body": 1}]}),
+    Endpoint(
+        "POST",
+        "/v1.1/queues/{queue}/messages",
+        "messages:create",
+        document={"messages": [{"body": 1}]},
+    ),
     Endpoint("GET", f"{_QUEUE}/messages", "messages:get_all"),
     Endpoint("DELETE", f"{_QUEUE}/messages", "messages:delete_all", "ids=0123456789abcdef"),
     Endpoint("GET", f"{_QUEUE}/messages/{{message_id}}", "messages:get"),
@@ -100,6 +108,18 @@ ENDPOINTS = (
     Endpoint("PUT", "/v2/quotas", "quotas:update", "project=p9", {"queues": 9}),
     Endpoint("DELETE", "/v2/quotas", "quotas:delete", "project=p9"),
     Endpoint("GET", "/v2/health", "health:get"),
+    Endpoint(
+        "PUT",
+        _SIGNAL,
+        "signals:create",
+        document={"timeout": 60},
+        also=frozenset({"signals:signal"}),
+    ),
+    Endpoint("GET", _SIGNAL, "signals:get"),
+    Endpoint("GET", "/v2/signals", "signals:get_all"),
+    Endpoint("PUT", f"{_SIGNAL}/signal", "signals:signal", document={"id": "a"}),
+    Endpoint("POST", f"{_SIGNAL}/signal", "signals:signal", document={"id": "a"}),
+    Endpoint("DELETE", _SIGNAL, "signals:delete"),
     Endpoint("DELETE", _QUEUE, "queues:delete"),
 )
 

@@ -148,7 +148,7 @@ def test_an_example_can_be_sent_in_each_encoding(
 ) -> None:
     content = DOCUMENT["paths"][path][method]["requestBody"]["content"]
     case = described[path][method.upper()].Case(
-        path_parameters={"queue": "orders", "claim_id": "a"},
+        path_parameters={"queue": "orders", "claim_id": "a", "signal": "boot-17"},
         query={"project": "demo"},
         headers={**CALLER, "X-Roles": "admin"},
         body=content.get(media, {}).get("example") or content[JSON]["example"],
@@ -225,6 +225,11 @@ def test_the_limits_in_it_are_the_defaults() -> None:
     assert schemas["NewToken"]["properties"]["ttl"]["maximum"] == limits.max_token_ttl_s
     shown = parameters["CredentialLimit"]["schema"]["maximum"]
     assert shown == limits.max_credentials_per_page
+    assert parameters["SignalLimit"]["schema"]["maximum"] == limits.max_signals_per_page
+    assert parameters["DataLimit"]["schema"]["maximum"] == limits.max_signals_per_page
+    assert parameters["Wait"]["schema"]["maximum"] == limits.max_wait_s
+    timeout = schemas["NewSignal"]["properties"]["timeout"]
+    assert timeout["maximum"] == limits.max_signal_timeout_s
     lease = schemas["Lease"]["properties"]
     assert lease["ttl"]["maximum"] == limits.max_claim_ttl_s
     assert lease["grace"]["maximum"] == limits.max_claim_grace_s
