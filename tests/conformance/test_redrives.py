@@ -15,6 +15,7 @@ from queues.identity import Grant, Identity
 from queues.limits import Limits
 from queues.model import Media
 from queues.operations import Operations
+from queues.operations.claims import Wanted as ClaimWanted
 from queues.operations.dead_letters import Letter
 from queues.operations.messages import Draft
 from queues.operations.redriving import Redriver
@@ -69,7 +70,7 @@ class Server:
         """Claim what is ready, let the leases end, and find it exhausted."""
         for _ in range(2):
             while await self.operations.claims.create(
-                PROJECT, source, ttl_s=60, grace_s=60, limit=20, idempotency_key=None
+                PROJECT, source, ClaimWanted(60, 60, 20, None)
             ):
                 pass
             self.clock.advance(s=61)
@@ -286,9 +287,7 @@ async def test_whoever_may_not_post_everywhere_names_a_queue(server: Server) -> 
 
 async def test_letters_in_somebody_elses_hands_stay_there(server: Server) -> None:
     await server.bury("orders", 1, 2)
-    view = await server.operations.claims.create(
-        PROJECT, DEAD, ttl_s=600, grace_s=60, limit=1, idempotency_key=None
-    )
+    view = await server.operations.claims.create(PROJECT, DEAD, ClaimWanted(600, 60, 1, None))
     assert view is not None
     await server.letters.start(IDENTITY, DEAD, Wanted())
     await server.run()
