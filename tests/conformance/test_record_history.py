@@ -37,14 +37,14 @@ from tests.factories import new_message
 # NOTE: few values, and most of them alike, or a history never meets the same record twice.
 places = st.builds(
     Place,
-    project=st.sampled_from(["alpha"] * 4 + ["beta"]),
-    kind=st.sampled_from([RecordKind.OUTBOX] * 3 + [RecordKind.CURSOR]),
-    scope=st.sampled_from(["one"] * 4 + ["two", ""]),
-    key=st.sampled_from(["a", "a", "a", "b", "b", "a\0", "é", "\ud800", "\U0001f600"]),
+    project=st.sampled_from(["alpha"] * 8 + ["beta"]),
+    kind=st.sampled_from([RecordKind.OUTBOX] * 8 + [RecordKind.CURSOR]),
+    scope=st.sampled_from(["one"] * 6 + ["two", ""]),
+    key=st.sampled_from(["a"] * 6 + ["b", "b", "a\0", "é", "\ud800", "\U0001f600"]),
 )
 documents = st.sampled_from([b"", b"1", b"\0", b"long" * 10_000])
 due_in_ms = st.sampled_from([None, None, -10_000, 0, 500, 5000, 20_000])
-expires_in_ms = st.sampled_from([None, None, None, 1, 5000, 20_000, 60_000])
+expires_in_ms = st.sampled_from([None, None, 1, 5000, 5000, 20_000, 60_000])
 versions = st.sampled_from(["current"] * 4 + ["older", "any"])
 steps_ms = st.sampled_from([1, 500, 5000, 5000, 10_000, 20_000])
 LEASE_S = 20
@@ -196,6 +196,14 @@ class RecordHistory(RuleBasedStateMachine):
     def pass_time(self, step_ms: int) -> None:
         self._clock.advance(ms=step_ms)
 
+    @rule(place=places, of=st.sampled_from(["due", "end"]), early_ms=st.sampled_from([0, 0, 1]))
+    def come_to_a_moment(self, place: Place, of: str, early_ms: int) -> None:
+        """Let a record become due, or expire, now or in a millisecond."""
+        found = self._world.records.get(place)
+        moment = found and (found.due_ms if of == "due" else found.expires_ms)
+        if moment is not None:
+            self._clock.advance(ms=max(0, moment - early_ms - self._clock.now_ms()))
+
     @rule(limit=st.sampled_from([1, 3, 100]))
     def sweep(self, limit: int) -> None:
         assert self._run(self._queue().sweep(limit)) >= 0
@@ -211,8 +219,9 @@ class RecordHistory(RuleBasedStateMachine):
     # NOTE: the more rules, the more often.
     create_often = create_more_often = create
     replace_often = replace_more_often = replace
+    delete_often = delete
     take_often = take
-    pass_time_often = pass_time
+    come_to_a_moment_often = come_to_a_moment
 
     def teardown(self) -> None:
         try:
@@ -234,7 +243,7 @@ def test_random_histories_of_records_get_the_right_answers(
     budget = settings(
         profile,
         max_examples=examples,
-        stateful_step_count=60,
+        stateful_step_count=80,
         deadline=None,
         print_blob=True,
         suppress_health_check=list(HealthCheck),
