@@ -133,6 +133,13 @@ class Connection(HttpToolsProtocol):
         self.headers = []
         self.expect_100_continue = False
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header, with its name in lower case."""
+        name = name.lower()
+        if name == b"expect":
+            self.expect_100_continue = value.lower() == b"100-continue"
+        self.headers.append((name, value))
+
     def on_headers_complete(self) -> None:
         """Note that the head is complete, and start to serve it.
 
@@ -213,8 +220,8 @@ class Connection(HttpToolsProtocol):
     def _serve(self, exchange: Exchange) -> None:
         self._serving = exchange
         task = self.loop.create_task(exchange.run(self.app))
+        exchange.task = task
         self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
 
     def answered(self, exchange: Exchange) -> None:
         """Go on after an answer: with the next request, or by waiting for one."""

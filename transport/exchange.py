@@ -65,6 +65,7 @@ class Exchange:
         "more_body",
         "response_complete",
         "scope",
+        "task",
     )
 
     def __init__(
@@ -79,6 +80,7 @@ class Exchange:
         self.scope: dict[str, Any] | None = scope
         self.keep_alive = keep_alive
         self.expects_continue = expects_continue
+        self.task: asyncio.Task[None] | None = None
         self.body = b""
         self.more_body = True
         self.disconnected = False
@@ -98,9 +100,11 @@ class Exchange:
         except Exception as ex:
             _log.error("the application failed", exc_info=ex)
         finally:
-            # PERF: the scope knows `receive`, and so this; without the circle, all of a
+            # PERF: by hand, as a callback of the task takes another turn of the event loop.
+            self._connection.tasks.discard(self.task)  # type: ignore[arg-type]
+            # PERF: the scope knows `receive`, and so this; without the circles, all of a
             # request is given back at once, and the garbage collector has nothing to find.
-            self.scope = None
+            self.scope = self.task = None
         if not (self.is_answered or self.disconnected):
             self._start = _FAILED_START
             self._answer(_FAILED, None)

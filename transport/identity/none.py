@@ -18,7 +18,7 @@ def believed(req: falcon.asgi.Request) -> Identity:
     Raises: HTTPBadRequest with Zaqar's titles when the project is missing or malformed.
     """
     project = headers.project(req)
-    user, roles = req.get_header("X-User-ID"), req.get_header("X-Roles")
+    user, roles = headers.header(req, b"x-user-id"), headers.header(req, b"x-roles")
     # SECURITY: the headers may be of any length, but then nobody remembers them.
     usual = len(user or "") + len(roles or "") <= _USUAL_CHARS
     return (_known_identity if usual else _identity)(project, user, roles)
