@@ -22,7 +22,6 @@ from bench.fill import connect
 from bench.requests import PREFIX, Requests
 
 _TICK_S = 0.001
-_LOWEST_PRIORITY = 19
 
 
 class Noise:
@@ -84,6 +83,6 @@ async def _send(host: str, project: str, per_s: float, connections: int) -> None
 
 
 if __name__ == "__main__":
-    os.nice(_LOWEST_PRIORITY)
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     _, host, project, per_s, connections = sys.argv
     uvloop.run(_send(host, project, float(per_s), int(connections)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
+from bench.budget.http import http_counts
 from bench.budget.interpreter import counts
 from bench.budget.redis import redis_counts
 from bench.budget.sqlite import sqlite_counts
@@ -23,7 +24,11 @@ def _application() -> dict[str, dict[str, int]]:
 
 def main() -> None:
     """Leave out Redis where there is none."""
-    found: dict[str, object] = {"application": _application(), "sqlite": sqlite_counts()}
+    found: dict[str, object] = {
+        "http": http_counts(),
+        "application": _application(),
+        "sqlite": sqlite_counts(),
+    }
     try:
         found["redis"] = redis_counts()
     except LoadFailed as ex:

@@ -19,7 +19,7 @@ from bench.budget.record import (
 from tests.servers.process import missing
 from tests.servers.redis import redis_binary
 
-_AREAS = ("application", "sqlite", "redis")
+_AREAS = ("http", "application", "sqlite", "redis")
 
 _TRIES = 3
 
@@ -30,7 +30,7 @@ def test_nothing_costs_more_than_was_recorded(
 ) -> None:
     if area not in found:
         missing("redis-server")
-    if area == "application" and "bytecodes" in skipped_counts(recorded):
+    if area in ("http", "application") and "bytecodes" in skipped_counts(recorded):
         pytest.skip(skipped_counts(recorded)["bytecodes"])
     over = [str(one) for one in compared(recorded, {area: found[area]}) if one.is_over]
     assert not over, "\n".join([*over, f"if that has to be: {AGAIN}"])
