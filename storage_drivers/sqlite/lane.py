@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import Generic, Protocol, TypeVar
 
@@ -132,6 +133,7 @@ class Lane(Generic[C]):
                 call.future.set_exception(StorageUnavailable("SQLite: no answer in time"))
 
     def _serve(self, runner: Runner[C]) -> None:
+        _let_others_finish()
         while calls := self._take():
             runner.run(calls)
             self._loop.call_soon_threadsafe(self._answer, calls)
@@ -163,3 +165,16 @@ class Lane(Generic[C]):
                 call.future.set_exception(call.result)
             else:
                 call.future.set_result(call.result)
+
+
+def _let_others_finish() -> None:
+    """Tell the kernel that this thread need not interrupt another one when it has work.
+
+    PERF: on one core it would stop the event loop in the middle of a turn, which waits for it
+    again at the next call: smaller batches, more switches (bench: a ninth of a post).
+
+    NOTE: only a wish, which Linux alone knows, and which a container may forbid.
+    """
+    if hasattr(os, "SCHED_BATCH"):
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -113,6 +114,18 @@ async def test_a_thread_that_never_answers_is_reported_in_time() -> None:
     assert loop.time() - start_s < 2
     stuck.set()
     await lane.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="only Linux has it")
+async def test_the_threads_do_not_interrupt_the_event_loop(path: Path) -> None:
+    async with opened(path):
+        policies = {
+            thread.name: os.sched_getscheduler(thread.native_id or 0)
+            for thread in threading.enumerate()
+        }
+    ours = policies.pop(threading.main_thread().name)
+    assert ours == os.SCHED_OTHER
+    assert set(policies.values()) == {os.SCHED_BATCH}
 
 
 async def test_a_closed_storage_says_that_it_is_closed(path: Path) -> None:
