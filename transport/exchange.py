@@ -101,7 +101,7 @@ class Exchange:
             _log.error("the application failed", exc_info=ex)
         finally:
             # PERF: by hand, as a callback of the task takes another turn of the event loop.
-            self._connection.tasks.discard(self.task)  # type: ignore[arg-type]
+            self._connection.tasks.discard(self.task)
             # PERF: the scope knows `receive`, and so this; without the circles, all of a
             # request is given back at once, and the garbage collector has nothing to find.
             self.scope = self.task = None
