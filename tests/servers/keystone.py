@@ -1,70 +1,39 @@
 """The real Keystone, from its package, in an environment of its own.
 
-Its dependencies are many and have opinions about the versions of ours. The environment and a
-freshly filled database are made once, which takes half a minute, and kept in `.tox`.
+The environment and a freshly filled database are made once, and kept in `.tox`.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from tests.servers.process import Server, missing
+from tests.servers.environment import Environment, run
+from tests.servers.process import Server
 
 VERSION = "30.0.0"
 ADMIN_PASSWORD = "secret"
 DOMAIN = {"id": "default"}
 
-_ROOT = Path(__file__).parents[2]
-_PLACE = _ROOT / ".tox" / f".keystone-{VERSION}-{sys.implementation.cache_tag}"
-_PYTHON = _PLACE / "bin" / "python"
-_SEED = _PLACE / "seed"
+_ENVIRONMENT = Environment(f"keystone-{VERSION}", f"keystone=={VERSION}")
+_PYTHON = _ENVIRONMENT.python
+_SEED = _ENVIRONMENT.place / "seed"
 # It is run with -P, since this folder has a keystone.py, too.
 _PROCESS = Path(__file__).with_name("keystone_process.py")
 
 
 def prepare_keystone() -> None:
     """Make sure that Keystone is there; skip the test if it cannot be had, fail in CI."""
-    _PLACE.parent.mkdir(exist_ok=True)
-    made = _PLACE / "made"
-    with _alone():
-        if made.exists():
-            return
-        shutil.rmtree(_PLACE, ignore_errors=True)
-        if not _install():
-            missing(f"keystone {VERSION}")
-        _SEED.mkdir()
-        _run(_PYTHON, "-P", _PROCESS, "seed", ADMIN_PASSWORD, cwd=_SEED).check_returncode()
-        made.touch()
+    _ENVIRONMENT.prepare(_fill)
 
 
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Let one process at a time make it: tests run in several."""
-    with _PLACE.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _install() -> bool:
-    _run(sys.executable, "-m", "venv", _PLACE).check_returncode()
-    pip = (_PYTHON, "-m", "pip", "install", "--quiet", "--no-compile")
-    return _run(*pip, f"keystone=={VERSION}").returncode == 0
-
-
-def _run(*command: object, cwd: Path = _ROOT) -> subprocess.CompletedProcess[bytes]:
-    environment = {k: v for k, v in os.environ.items() if k != "PIP_CONSTRAINT"}
-    # NOTE: the time limit of a test ends this, too.
-    return subprocess.run([str(part) for part in command], cwd=cwd, env=environment)
+def _fill() -> None:
+    _SEED.mkdir()
+    run(_PYTHON, "-P", _PROCESS, "seed", ADMIN_PASSWORD, cwd=_SEED).check_returncode()
 
 
 class KeystoneServer(Server):
