@@ -46,6 +46,14 @@ DEFAULTS: dict[str, str] = {
             "claims:get",
             "claims:update",
             "claims:delete",
+            "subscription:get_all",
+            "subscription:create",
+            "subscription:get",
+            "subscription:update",
+            "subscription:delete",
+            "subscription:confirm",
+            "subscription:get_deliveries",
+            "subscription:replay",
             "shares:get_all",
             "shares:delete",
             "tokens:create",
@@ -72,7 +80,7 @@ DEFAULTS: dict[str, str] = {
 
 #: Rules of Zaqar for things that do not exist here, or are open to everybody; allowed in a
 #: file, without effect.
-_WITHOUT_EFFECT = re.compile(r"(pools|flavors|topics|subscription):[a-z_]+|ping:get")
+_WITHOUT_EFFECT = re.compile(r"(pools|flavors|topics):[a-z_]+|ping:get")
 
 _TOKEN = re.compile(r"\s*([()]|[^\s()]+)")
 _OWNER = "%(project_id)s"

@@ -20,6 +20,7 @@ from queues.limits import (
     MIN_CLAIM_GRACE_S,
     MIN_CLAIM_TTL_S,
     MIN_MESSAGE_TTL_S,
+    MIN_SUBSCRIPTION_TTL_S,
     Limits,
 )
 from queues.project_limits import ProjectLimits
@@ -225,6 +226,9 @@ def _check_bounds(settings: Settings) -> None:
         "max_messages_per_claim_or_pop": (1, 1000),
         "max_queue_metadata_bytes": (2, 2**20),
         "max_messages_post_bytes": (1, 2**23),
+        "default_subscription_ttl_s": (MIN_SUBSCRIPTION_TTL_S, 2**31),
+        "max_subscriptions_per_page": (1, 1000),
+        "notification_retention_s": (60, 2**31),
         "idempotency_window_s": (1, 2**31),
         "max_token_ttl_s": (1, 2**31),
         "default_token_ttl_s": (1, settings.max_token_ttl_s),

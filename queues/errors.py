@@ -96,6 +96,18 @@ class DeleteUnderOthersClaim(NuskuError):
     code = "claim_lost"
 
 
+class SubscriptionNotFound(NuskuError):
+    """The subscription does not exist at this queue, or has expired."""
+
+    code = "subscription_not_found"
+
+
+class SubscriptionExists(NuskuError):
+    """The subscriber has a subscription of this queue already."""
+
+    code = "subscription_exists"
+
+
 class MetadataConflict(NuskuError):
     """A JSON patch replaces or removes a metadata key that is not there."""
 

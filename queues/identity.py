@@ -25,6 +25,18 @@ OPERATIONS: dict[str, frozenset[str]] = {
     "redrive": frozenset(
         {"dead_letters:get_all", "redrives:create", "redrives:get", "redrives:delete"}
     ),
+    "subscribe": frozenset(
+        {
+            "subscription:get_all",
+            "subscription:create",
+            "subscription:get",
+            "subscription:update",
+            "subscription:delete",
+            "subscription:confirm",
+            "subscription:get_deliveries",
+            "subscription:replay",
+        }
+    ),
     "share": frozenset({"queues:share", "shares:get_all", "shares:delete"}),
     "delegate": frozenset({"tokens:create", "tokens:get_all", "tokens:delete"}),
     "wait": frozenset({"signals:create", "signals:get_all", "signals:get", "signals:delete"}),

@@ -13,6 +13,7 @@ from queues.errors import InvalidRequest
 
 MIN_MESSAGE_TTL_S = 60
 MIN_CLAIM_TTL_S = 60
+MIN_SUBSCRIPTION_TTL_S = 60
 MIN_CLAIM_GRACE_S = 60
 MAX_QUEUE_NAME_CHARS = 64
 MAX_PROJECT_CHARS = 256
@@ -42,6 +43,9 @@ class Limits:
     max_messages_per_claim_or_pop: int = 20
     max_queue_metadata_bytes: int = 65_536
     max_messages_post_bytes: int = 262_144
+    default_subscription_ttl_s: int = 3600
+    max_subscriptions_per_page: int = 20
+    notification_retention_s: int = 345_600
     idempotency_window_s: int = 86_400
     default_token_ttl_s: int = 86_400
     max_token_ttl_s: int = 31_536_000

@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from queues import retries
 from queues.errors import InvalidRequest
 from queues.limits import (
     Limits,
@@ -19,15 +20,6 @@ from queues.limits import (
     check_message_ttl,
     check_queue_name,
     check_range,
-)
-
-_BACKOFF_FUNCTIONS = ("linear", "arithmetic", "geometric", "exponential")
-_RETRY_INTEGERS = (
-    "retries_with_no_delay",
-    "minimum_delay_retries",
-    "minimum_delay",
-    "maximum_delay",
-    "maximum_delay_retries",
 )
 
 
@@ -42,6 +34,8 @@ class QueuePolicy(NamedTuple):
     dead_letter_ttl_s: int | None
     max_claim_count: int | None
     seal: bool
+    #: Whether posts are to be notified of.
+    subscribed: bool
 
 
 def decode(stored: bytes) -> dict[str, Any]:
@@ -85,8 +79,14 @@ def with_defaults(metadata: Mapping[str, Any], limits: Limits) -> dict[str, Any]
     return shown
 
 
-def policy(metadata: Mapping[str, Any], version: int | None, limits: Limits) -> QueuePolicy:
-    """Return what checked metadata decides for posts and claims."""
+def policy(
+    metadata: Mapping[str, Any],
+    version: int | None,
+    limits: Limits,
+    *,
+    subscribed: bool = False,
+) -> QueuePolicy:
+    """Return what checked metadata, and subscriptions, decide for posts and claims."""
     cap = metadata.get("_max_messages_post_size") or limits.max_messages_post_bytes
     return QueuePolicy(
         version=version,
@@ -98,6 +98,7 @@ def policy(metadata: Mapping[str, Any], version: int | None, limits: Limits) -> 
         dead_letter_ttl_s=metadata.get("_dead_letter_queue_messages_ttl"),
         max_claim_count=metadata.get("_max_claim_count") or None,
         seal=bool(metadata.get("_enable_encrypt_messages")),
+        subscribed=subscribed,
     )
 
 
@@ -163,27 +164,7 @@ def _check_flavor(name: str, value: object, limits: Limits) -> None:
 
 
 def _check_retry_policy(name: str, value: object, limits: Limits) -> None:
-    if not isinstance(value, Mapping):
-        raise InvalidRequest(f"{name} must be an object.")
-    for key in _RETRY_INTEGERS:
-        if value.get(key) is not None:
-            check_range(f"{name}.{key}", _integer(f"{name}.{key}", value[key]), 0, 2**31 - 1)
-    backoff = value.get("retry_backoff_function", "linear")
-    if backoff not in _BACKOFF_FUNCTIONS:
-        raise InvalidRequest(
-            f"{name}.retry_backoff_function must be one of {', '.join(_BACKOFF_FUNCTIONS)}."
-        )
-    if not isinstance(value.get("ignore_subscription_override", False), bool):
-        raise InvalidRequest(f"{name}.ignore_subscription_override must be true or false.")
-    _check_retry_delays(name, value)
-
-
-def _check_retry_delays(name: str, value: Mapping[str, Any]) -> None:
-    minimum_s, maximum_s = value.get("minimum_delay") or 5, value.get("maximum_delay") or 30
-    if value and maximum_s - minimum_s < 10:
-        raise InvalidRequest(
-            f"{name}.maximum_delay must be at least 10 seconds above minimum_delay."
-        )
+    retries.check(name, value)
 
 
 _CHECKS: dict[str, Callable[[str, object, Limits], None]] = {

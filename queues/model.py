@@ -231,6 +231,8 @@ class RecordKind(StrEnum):
     """What a record is about. Stored, so the words never change."""
 
     SUBSCRIPTION = "subscription"
+    #: Which subscription an address belongs to.
+    SUBSCRIBER = "subscriber"
     #: Where the deliveries of a subscription have got to.
     LANE = "lane"
     #: Posted messages that are to be notified of.

@@ -36,7 +36,13 @@ RULES: dict[str, Needs] = {
         "PATCH": frozenset({"claims:update"}),
         "DELETE": frozenset({"claims:delete"}),
     },
-    "subscriptions": {},
+    "subscriptions": {
+        "GET": frozenset({"subscription:get_all", "subscription:get"}),
+        "POST": frozenset({"subscription:create"}),
+        "PATCH": frozenset({"subscription:update"}),
+        "DELETE": frozenset({"subscription:delete"}),
+        "PUT": frozenset({"subscription:confirm"}),
+    },
 }
 
 #: What the URL of a wait handle is for.

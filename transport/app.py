@@ -22,6 +22,7 @@ from transport.middleware import Lifespan, RequestContext
 from transport.requests import RequestReader
 from transport.resources.claims import ClaimCollection, ClaimItem
 from transport.resources.dead_letters import DeadLetterCollection, QueueRedrive
+from transport.resources.deliveries import DeliveryCollection, DeliveryReplay
 from transport.resources.health import HealthReport, Ping
 from transport.resources.messages import MessageCollection, MessageItem, OldMessageCollection
 from transport.resources.queues import (
@@ -34,10 +35,17 @@ from transport.resources.quotas import OwnQuota, QuotaCollection
 from transport.resources.root import Description, Home, Versions
 from transport.resources.shares import QueueShare, ShareCollection, ShareItem
 from transport.resources.signals import SignalCollection, SignalDoor, SignalItem
+from transport.resources.subscriptions import (
+    SubscriptionCollection,
+    SubscriptionConfirmation,
+    SubscriptionItem,
+)
 from transport.resources.tokens import TokenCollection, TokenItem
 from transport.responses import ResponseWriter
 from transport.signal_requests import SignalRequestReader
 from transport.signal_responses import SignalResponseWriter
+from transport.subscription_requests import SubscriptionRequestReader
+from transport.subscription_responses import SubscriptionResponseWriter
 
 
 class PromptApp(falcon.asgi.App[Any, Any]):
@@ -69,6 +77,7 @@ def create_app(
     app.req_options.keep_blank_qs_values = False
     errors.install(app)
     grants = GrantRequestReader(settings), GrantResponseWriter(responses)
+    subscribing = SubscriptionRequestReader(settings), SubscriptionResponseWriter(responses)
     routes = {
         **_service_routes(operations, responses),
         **_queue_routes(operations, requests, responses),
@@ -81,6 +90,7 @@ def create_app(
             SignalRequestReader(settings, requests),
             SignalResponseWriter(responses, public_url=settings.public_url),
         ),
+        **_subscription_routes(operations, *subscribing),
     }
     for path, resource in routes.items():
         check_rules(resource)
@@ -110,7 +120,7 @@ def _queue_routes(
         f"{PREFIX}/queues": QueueCollection(*queues),
         queue: QueueItem(*queues),
         f"{queue}/stats": QueueStatistics(*queues),
-        f"{queue}/purge": QueuePurge(*queues),
+        f"{queue}/purge": QueuePurge(operations.queues, operations.subscriptions, requests),
         f"{queue}/messages": MessageCollection(messages, polls, *shown),
         f"{OLD_PREFIX}/queues/{{queue}}/messages": OldMessageCollection(messages, *shown),
         f"{queue}/messages/{{message_id}}": MessageItem(messages, *shown),
@@ -126,6 +136,24 @@ def _letter_routes(
     return {
         f"{PREFIX}/queues/{{queue}}/dead_letters": DeadLetterCollection(*letters),
         f"{PREFIX}/queues/{{queue}}/redrive": QueueRedrive(*letters),
+    }
+
+
+def _subscription_routes(
+    operations: Operations,
+    requests: SubscriptionRequestReader,
+    responses: SubscriptionResponseWriter,
+) -> dict[str, object]:
+    collection = f"{PREFIX}/queues/{{queue}}/subscriptions"
+    item = f"{collection}/{{subscription_id}}"
+    subscriptions = (operations.subscriptions, requests, responses)
+    deliveries = (operations.deliveries, requests, responses)
+    return {
+        collection: SubscriptionCollection(*subscriptions),
+        item: SubscriptionItem(*subscriptions),
+        f"{item}/confirm": SubscriptionConfirmation(*subscriptions),
+        f"{item}/deliveries": DeliveryCollection(*deliveries),
+        f"{item}/replay": DeliveryReplay(*deliveries),
     }
 
 

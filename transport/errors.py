@@ -34,6 +34,7 @@ _ANSWERS: dict[type[errors.NuskuError], tuple[str, str]] = {
     errors.MalformedBody: (falcon.HTTP_400, "Invalid request body"),
     errors.QueueNotFound: (falcon.HTTP_404, "Not found"),
     errors.MessageNotFound: (falcon.HTTP_404, "Not found"),
+    errors.SubscriptionNotFound: (falcon.HTTP_404, "Not found"),
     errors.ClaimNotFound: (falcon.HTTP_404, "Not found"),
     errors.ClaimLost: (falcon.HTTP_404, "Not found"),
     errors.MessageClaimed: (falcon.HTTP_403, "Unable to delete"),
@@ -85,6 +86,7 @@ def install(app: falcon.asgi.App[Any, Any]) -> None:
     app.add_error_handler(errors.NuskuError, _known_error)
     app.add_error_handler(errors.QuotaExceeded, _quota_exceeded)
     app.add_error_handler(errors.RateExceeded, _rate_exceeded)
+    app.add_error_handler(errors.SubscriptionExists, _subscription_exists)
     app.add_error_handler(errors.StorageUnavailable, _storage_unavailable)
     app.add_error_handler(ClientGone, _client_gone)
 
@@ -112,6 +114,16 @@ async def _storage_unavailable(
     resp.set_header("Retry-After", str(RETRY_AFTER_S))
     text = "The store did not answer. Please retry the request in a few seconds."
     _answer(req, resp, falcon.HTTP_503, "Service temporarily unavailable", text, ex.code)
+
+
+async def _subscription_exists(
+    req: falcon.asgi.Request,
+    resp: falcon.asgi.Response,
+    ex: errors.SubscriptionExists,
+    params: dict[str, Any],
+) -> None:
+    resp.set_header("Location", req.path)
+    _answer(req, resp, falcon.HTTP_409, "Resource conflict", str(ex), ex.code)
 
 
 async def _quota_exceeded(

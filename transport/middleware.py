@@ -103,8 +103,8 @@ def _check_path(req: falcon.asgi.Request, params: dict[str, Any]) -> None:
     raw_path = req.scope.get("raw_path", b"")
     if raw_path.startswith(b"//") or (b"%" in raw_path and b"%2f" in raw_path.lower()):
         raise falcon.HTTPRouteNotFound
-    # A trailing slash is no message and no claim; an empty queue name has an error of its own.
-    if "" in (params.get("message_id"), params.get("claim_id")):
+    # A trailing slash is no item; an empty queue name has an error of its own.
+    if "" in (params.get(name) for name in ("message_id", "claim_id", "subscription_id")):
         raise falcon.HTTPRouteNotFound
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import falcon
@@ -151,20 +151,20 @@ class RequestReader:
         document = await self._document(req, self._settings.max_queue_metadata_bytes)
         return patch.parse(media.decode(document, Any))
 
-    async def purges_messages(self, req: falcon.asgi.Request) -> bool:
-        """Say whether a purge is to remove messages; without a body it removes everything.
+    async def purged(self, req: falcon.asgi.Request) -> Collection[str]:
+        """Return what a purge is to remove; without a body it removes everything.
 
         Raises: InvalidRequest for resource types that do not exist.
         """
         document = await self._document(req, self._settings.max_queue_metadata_bytes)
         if not document.data:
-            return True
+            return _RESOURCE_TYPES
         wanted = media.decode(document, _Purge).resource_types
         if wanted is None or not set(wanted) <= set(_RESOURCE_TYPES):
             raise InvalidRequest(
                 f"resource_types must be a list out of {', '.join(_RESOURCE_TYPES)}."
             )
-        return "messages" in wanted
+        return wanted
 
     async def messages(self, req: falcon.asgi.Request) -> PostedMessages:
         """Return the messages to be posted, their bodies as they came."""

@@ -24,6 +24,7 @@ def instant_storage() -> Storage:
             messages=SimpleNamespace(post=_post, list=_list, get=_get, delete=_delete),
             claims=SimpleNamespace(claim=_claim),
             quotas=SimpleNamespace(get=_no_limits),
+            records=SimpleNamespace(list=_no_records),
         ),
     )
 
@@ -34,6 +35,10 @@ async def _queue(project: str, queue: str) -> Queue:
 
 async def _no_limits(project: str) -> None:
     return None
+
+
+async def _no_records(project: str, kind: str, scope: str, **_: Any) -> list[Any]:
+    return []
 
 
 async def _post(project: str, queue: str, messages: list[Any], **_: Any) -> range:

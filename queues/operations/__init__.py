@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from queues.authorization import Authorization
 from queues.clock import Clock
 from queues.keys import KeyRing
 from queues.limits import Limits
-from queues.model import Health, Media, RecordKind
+from queues.model import Health, RecordKind
 from queues.operations.agenda import Agenda
 from queues.operations.claims import ClaimOperations
 from queues.operations.contributions import Contributions
+from queues.operations.courier import ToJson
 from queues.operations.credentials import CredentialRegister
 from queues.operations.dead_letters import DeadLetterOperations
 from queues.operations.endings import Endings
 from queues.operations.handles import Handles
 from queues.operations.messages import MessageOperations
+from queues.operations.notifying import Notifications, Notifying
 from queues.operations.policies import Policies
 from queues.operations.polls import LongPolls
 from queues.operations.queues import QueueOperations
@@ -44,14 +44,15 @@ class Operations:
         keys: KeyRing | None = None,
         authorization: Authorization | None = None,
         project_limits: ProjectLimits = ProjectLimits(),  # noqa: B008 (immutable)
-        to_json: Callable[[bytes, Media], bytes] = lambda body, _: body,
+        to_json: ToJson = lambda body, _: body,
+        notifying: Notifying = Notifying(),  # noqa: B008 (immutable)
     ) -> None:
         """Join the rules with a store, the limits and a clock.
 
         `to_json` returns a body as JSON, for filters; by itself the core knows no other.
         """
         # NOTE: a driver may make its views when it is opened, after this.
-        policies = Policies(storage, limits)
+        policies = Policies(storage, limits, clock)
         keys = keys or KeyRing()
         self._storage = storage
         self.agenda = Agenda(storage, clock)
@@ -59,19 +60,35 @@ class Operations:
         self.authorization = authorization or Authorization({})
         self.quotas = Quotas(storage, limits, clock, project_limits)
         self.queues = QueueOperations(storage, limits, clock, policies, self.quotas)
+        self.credentials = CredentialRegister(storage, limits, clock)
+        notifications = Notifications(
+            storage,
+            limits,
+            clock,
+            self.agenda,
+            policies,
+            self.queues,
+            self.credentials,
+            keys=keys.signed_urls,
+            to_json=to_json,
+            settings=notifying,
+        )
+        self.notices = notifications.notices
+        self.subscriptions = notifications.subscriptions
+        self.deliveries = notifications.deliveries
         self.messages = MessageOperations(
             storage,
             limits,
             clock,
             policies,
             self.quotas,
+            outbox=notifications.outbox,
             delete_with_claim_id=delete_with_claim_id,
         )
         self.claims = ClaimOperations(storage, limits, clock, policies, self.quotas)
         self.polls = LongPolls(
             storage, limits, clock, policies, self.claims, self.messages, self.waiting
         )
-        self.credentials = CredentialRegister(storage, limits, clock)
         self.shares = ShareOperations(
             storage,
             clock,

@@ -12,11 +12,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+import random
 
 from queues.clock import Clock
 from queues.errors import StorageUnavailable
 from queues.model import RecordKind, Taken
+from queues.operations.crew import Crew, Handler
 from queues.storage import Storage
 
 _log = logging.getLogger("nusku.agenda")
@@ -27,9 +28,12 @@ LEASE_MS = 30_000
 #: So many records of one process are in the hands of handlers at the same time.
 AT_WORK = 32
 
-#: Settles its record: replaces it with another due time or none, or deletes it. Waits for
-#: nothing but the store; who has longer to do starts a task and extends the lease.
-Handler = Callable[[Taken], Awaitable[None]]
+#: So many more are in the hands of handlers that wait for others, and of one project.
+ERRANDS = 256
+ERRANDS_OF_A_PROJECT = 64
+
+#: An errand that nobody is free for is put off by this, and up to twice as long.
+PUT_OFF_MS = 1_000
 
 
 class Agenda:
@@ -41,16 +45,23 @@ class Agenda:
         self._clock = clock
         self._pause_s = pause_s
         self._handlers: dict[RecordKind, Handler] = {}
-        self._at_work: dict[asyncio.Task[None], Taken] = {}
+        self._errands: set[RecordKind] = set()
+        self._desk = Crew(storage, clock, size=AT_WORK, share=AT_WORK)
+        self._desk.on_half_empty = self.ring
+        self._couriers = Crew(storage, clock, size=ERRANDS, share=ERRANDS_OF_A_PROJECT)
         self._bell = asyncio.Event()
         self._closed = False
 
-    def handle(self, kind: RecordKind, handler: Handler) -> None:
+    def handle(self, kind: RecordKind, handler: Handler, *, errand: bool = False) -> None:
         """Call `handler` for due records of this kind. A record of no handler is left alone.
 
-        A handler that fails is called again after the lease.
+        A handler that fails is called again after the lease. It waits for nothing but the
+        store, unless it is an `errand`: that may wait for others, extends its lease itself,
+        and takes nobody else's place, as each project has a share.
         """
         self._handlers[kind] = handler
+        if errand:
+            self._errands.add(kind)
 
     def ring(self) -> None:
         """Look now: something may have become due in this process."""
@@ -71,11 +82,11 @@ class Agenda:
             await self._take()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._bell.wait(), self._pause_s)
-        await self._interrupt()
+        await asyncio.gather(self._desk.dismiss(), self._couriers.dismiss())
 
     async def _take(self) -> None:
         """Take as much as there is room for."""
-        room = AT_WORK - len(self._at_work)
+        room = self._desk.room
         if not room:
             return
         try:
@@ -86,38 +97,22 @@ class Agenda:
             _log.warning("nothing is taken now: %s", ex)
             return
         for taken in found:
-            task = asyncio.create_task(self._work(taken))
-            self._at_work[task] = taken
-            task.add_done_callback(self._finished)
+            self._hand_out(taken)
+        if len(found) == room and self._desk.room:
+            self.ring()
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._at_work.pop(task, None)
-        # PERF: not for each one that leaves a full house, or each would be replaced alone.
-        if len(self._at_work) == AT_WORK // 2:
-            self._bell.set()
-
-    async def _work(self, taken: Taken) -> None:
-        kind, key = taken.record.kind, taken.record.key
+    def _hand_out(self, taken: Taken) -> None:
+        kind = taken.record.kind
         handler = self._handlers.get(kind)
-        try:
-            if handler is not None:
-                await handler(taken)
-        except StorageUnavailable as ex:
-            _log.warning("%s %s is put off: %s", kind, key, ex)
-        except Exception:  # (one record must not stop the others)
-            _log.exception("%s %s failed", kind, key)
+        if handler is None:
+            return
+        if kind not in self._errands:
+            self._desk.begin(taken, handler)
+        elif self._couriers.has_room_for(taken.project):
+            self._couriers.begin(taken, handler)
+        else:
+            self._desk.begin(taken, self._put_off)
 
-    async def _interrupt(self) -> None:
-        """Stop what is going on, and make it due for the other processes."""
-        unfinished = dict(self._at_work)
-        for task in unfinished:
-            task.cancel()
-        await asyncio.gather(*unfinished, return_exceptions=True)
-        await asyncio.gather(*map(self._give_back, unfinished.values()))
-
-    async def _give_back(self, taken: Taken) -> None:
-        now_ms = self._clock.now_ms()
-        record = taken.record._replace(due_ms=now_ms)
-        # NOTE: without a store the lease runs out; and what was settled has another version.
-        with contextlib.suppress(StorageUnavailable):
-            await self._storage.records.replace(taken.project, record, now_ms=now_ms)
+    async def _put_off(self, taken: Taken) -> None:
+        delay_ms = round(PUT_OFF_MS * random.uniform(1, 2))  # noqa: S311 (no secret)
+        await self._couriers.put_off(taken, delay_ms)

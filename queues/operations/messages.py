@@ -20,6 +20,7 @@ from queues.limits import Limits, check_count, check_message_delay, check_messag
 from queues.metadata import QueuePolicy
 from queues.model import Media, Message, NewMessage, Refusal
 from queues.operations.idempotency import remembered
+from queues.operations.outbox import Outbox
 from queues.operations.policies import Policies
 from queues.operations.quotas import Quotas
 from queues.storage import Storage
@@ -74,6 +75,7 @@ class MessageOperations:
         policies: Policies,
         quotas: Quotas,
         *,
+        outbox: Outbox,
         delete_with_claim_id: bool,
     ) -> None:
         """Work on `storage`; `delete_with_claim_id` makes bulk deletes name their claims."""
@@ -82,6 +84,7 @@ class MessageOperations:
         self._clock = clock
         self._policies = policies
         self._quotas = quotas
+        self._outbox = outbox
         self._delete_with_claim_id = delete_with_claim_id
 
     async def post(
@@ -110,16 +113,24 @@ class MessageOperations:
             messages = self._prepare(drafts, policy, client_id, document_bytes)
             version = policy.version
             if version is None:
-                version = await self._create(project, queue)
+                version, policy = await self._create(project, queue)
                 made_queue = True
-            return await self._storage.messages.post(
+            now_ms = self._clock.now_ms()
+            outbox = None
+            if policy.subscribed:
+                outbox = self._outbox.entry(queue, policy, messages, now_ms)
+            seqs = await self._storage.messages.post(
                 project,
                 queue,
                 messages,
                 queue_version=version,
                 idempotency=key,
-                now_ms=self._clock.now_ms(),
+                now_ms=now_ms,
+                outbox=outbox,
             )
+            if policy.subscribed:
+                self._outbox.stored()
+            return seqs
 
         if self._quotas.is_free(project):
             seqs = await self._policies.apply(project, queue, step)
@@ -168,8 +179,10 @@ class MessageOperations:
             )
         return ttl_s, delay_s
 
-    async def _create(self, project: str, queue: str) -> int:
-        """Create the queue with empty metadata, as its first post does; return its version.
+    async def _create(self, project: str, queue: str) -> tuple[int, QueuePolicy]:
+        """Create the queue with empty metadata, as its first post does.
+
+        Returns its version, and the policy that goes with it.
 
         Raises: QueueChanged when somebody else was faster, maybe with other metadata;
         QuotaExceeded.
@@ -179,7 +192,7 @@ class MessageOperations:
         with await self._quotas.admit_queue(project):
             return await self._create_admitted(project, queue)
 
-    async def _create_admitted(self, project: str, queue: str) -> int:
+    async def _create_admitted(self, project: str, queue: str) -> tuple[int, QueuePolicy]:
         stored, created = await self._storage.queues.create(
             project,
             queue,
@@ -189,8 +202,7 @@ class MessageOperations:
         )
         if not created:
             raise QueueChanged(f"queue {queue} was created meanwhile")
-        self._policies.remember(project, stored)
-        return stored.version
+        return stored.version, await self._policies.remember(project, stored)
 
     async def list(
         self, project: str, queue: str, query: MessageQuery, *, client_id: str

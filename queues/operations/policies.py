@@ -8,14 +8,16 @@ through any process takes effect for the next request of all, and costs no round
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from queues import metadata
-from queues.errors import MessageSealed, QueueChanged, StorageUnavailable
+from queues import ids, metadata
+from queues.clock import Clock
+from queues.errors import MessageSealed, QueueChanged, QueueNotFound, StorageUnavailable
 from queues.limits import Limits
 from queues.metadata import QueuePolicy
-from queues.model import Queue
+from queues.model import Queue, RecordKind
 from queues.storage import Storage
 
 T = TypeVar("T")
@@ -34,11 +36,12 @@ _NO_KEY_FOR_MESSAGES = (
 class Policies:
     """The remembered policies of one process."""
 
-    def __init__(self, storage: Storage, limits: Limits) -> None:
+    def __init__(self, storage: Storage, limits: Limits, clock: Clock) -> None:
         """Read queues from `storage` and fill in defaults from `limits`."""
         self._storage = storage
         self._limits = limits
-        self._absent = metadata.policy({}, None, limits)
+        self._clock = clock
+        self._absent = metadata.policy({}, None, limits, subscribed=False)
         self._known: dict[tuple[str, str], QueuePolicy] = {}
 
     async def apply(
@@ -66,14 +69,53 @@ class Policies:
                 raise StorageUnavailable(_NO_KEY_FOR_MESSAGES.format(queue=queue)) from ex
         raise StorageUnavailable("the queue changes faster than the request can follow")
 
-    def remember(self, project: str, queue: Queue) -> QueuePolicy:
-        """Note a queue as just read or written, and return its policy."""
-        policy = metadata.policy(metadata.decode(queue.metadata), queue.version, self._limits)
+    async def remember(self, project: str, queue: Queue) -> QueuePolicy:
+        """Note a queue as just read or written, and return its policy.
+
+        NOTE: a subscription that is stored after we looked gives the queue another version
+        after it, so what is missed here is refused there.
+        """
+        subscriptions = await self._storage.records.list(
+            project,
+            RecordKind.SUBSCRIPTION,
+            queue.name,
+            prefix="",
+            marker="",
+            limit=1,
+            now_ms=self._clock.now_ms(),
+        )
+        policy = metadata.policy(
+            metadata.decode(queue.metadata),
+            queue.version,
+            self._limits,
+            subscribed=bool(subscriptions),
+        )
         if len(self._known) >= _REMEMBERED:
             self._known.pop(next(iter(self._known)))
         self._known[project, queue.name] = policy
         return policy
 
+    async def renew(self, project: str, queue: str) -> None:
+        """Let all processes read the queue anew, as what belongs to it was changed before.
+
+        Gives it another version, unless somebody else just does, which is as good.
+        """
+        found = await self._storage.queues.get(project, queue)
+        if found is not None:
+            with contextlib.suppress(QueueChanged, QueueNotFound):
+                await self._storage.queues.update(
+                    project,
+                    queue,
+                    metadata=found.metadata,
+                    expected_version=found.version,
+                    version=ids.new_version(),
+                )
+        self.forget(project, queue)
+
+    def forget(self, project: str, queue: str) -> None:
+        """Read the queue anew in this process."""
+        self._known.pop((project, queue), None)
+
     async def _read(self, project: str, queue: str) -> QueuePolicy:
         found = await self._storage.queues.get(project, queue)
-        return self.remember(project, found) if found else self._absent
+        return await self.remember(project, found) if found else self._absent

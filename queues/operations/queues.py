@@ -107,7 +107,7 @@ class QueueOperations:
             version=ids.new_version(),
             now_ms=self._clock.now_ms(),
         )
-        self._policies.remember(project, stored)
+        await self._policies.remember(project, stored)
         return created
 
     async def exists(self, project: str, queue: str) -> bool:
@@ -151,7 +151,7 @@ class QueueOperations:
             expected_version=found.version,
             version=ids.new_version(),
         )
-        self._policies.remember(project, stored)
+        await self._policies.remember(project, stored)
         return stored
 
     def _check(self, queue: str, document: Mapping[str, Any]) -> None:

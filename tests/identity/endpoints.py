@@ -18,7 +18,14 @@ OPEN = {
 
 _QUEUE = "/v2/queues/{queue}"
 _SIGNAL = "/v2/signals/{signal}"
-_ITEM = {"message_id": "0123456789abcdef", "claim_id": "0" * 32, "queue": "q1"}
+_SUBSCRIPTIONS = f"{_QUEUE}/subscriptions"
+_SUBSCRIPTION = f"{_SUBSCRIPTIONS}/{{subscription_id}}"
+_ITEM = {
+    "message_id": "0123456789abcdef",
+    "claim_id": "0" * 32,
+    "queue": "q1",
+    "subscription_id": "0" * 24,
+}
 _IDS = {**_ITEM, "share_id": "0" * 32, "token_id": "0" * 32, "signal": "q1"}
 
 
@@ -90,6 +97,21 @@ ENDPOINTS = (
     ),
     Endpoint("GET", f"{_QUEUE}/redrive", "redrives:get"),
     Endpoint("DELETE", f"{_QUEUE}/redrive", "redrives:delete"),
+    Endpoint("GET", _SUBSCRIPTIONS, "subscription:get_all"),
+    Endpoint(
+        "POST",
+        _SUBSCRIPTIONS,
+        "subscription:create",
+        document={"subscriber": "http://fake/", "ttl": 60},
+    ),
+    Endpoint("GET", _SUBSCRIPTION, "subscription:get"),
+    Endpoint("PATCH", _SUBSCRIPTION, "subscription:update", "", {"ttl": 60}),
+    Endpoint("DELETE", _SUBSCRIPTION, "subscription:delete"),
+    Endpoint(
+        "PUT", f"{_SUBSCRIPTION}/confirm", "subscription:confirm", "", {"confirmed": True}
+    ),
+    Endpoint("GET", f"{_SUBSCRIPTION}/deliveries", "subscription:get_deliveries"),
+    Endpoint("POST", f"{_SUBSCRIPTION}/replay", "subscription:replay", "", {"state": "failed"}),
     Endpoint("POST", f"{_QUEUE}/share", "queues:share", "", {}, _READING),
     Endpoint("POST", "/v2/shares", "queues:share", "", {"queue": "x1"}, _READING),
     Endpoint("GET", "/v2/shares", "shares:get_all"),

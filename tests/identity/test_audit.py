@@ -13,6 +13,7 @@ from tests.identity.issuer import SigningKey
 from tests.transport.service import Service
 from transport.logs import LineFormatter, configure
 
+HOOKS = "/v2/queues/b/subscriptions"
 POSTED = {"messages": [{"body": 1}]}
 
 
@@ -46,6 +47,13 @@ async def test_each_change_has_a_line(service: Service, lines: io.StringIO) -> N
     await service.post("/v2/queues/b/messages", POSTED)
     await service.post("/v2/queues/a/purge")
     await service.delete("/v2/queues/a")
+    made = await service.post(HOOKS, {"subscriber": "http://fake/"})
+    hook = f"{HOOKS}/{made.json['subscription_id']}"
+    await service.patch(hook, {"ttl": 60})
+    await service.put(f"{hook}/confirm", {"confirmed": True})
+    await service.put(f"{hook}/confirm", {"confirmed": False})
+    await service.post(f"{hook}/replay", {"state": "failed"})
+    await service.delete(hook)
     await service.post("/v2/queues/b/share", {})
     share = (await service.post("/v2/shares", {"queue": "b"})).json["id"]
     await service.delete(f"/v2/shares/{share}")
@@ -59,6 +67,12 @@ async def test_each_change_has_a_line(service: Service, lines: io.StringIO) -> N
         "queue.created",
         "queue.purged",
         "queue.deleted",
+        "subscription.created",
+        "subscription.updated",
+        "subscription.confirmed",
+        "subscription.ended",
+        "subscription.replayed",
+        "subscription.deleted",
         "share.created",
         "share.created",
         "share.revoked",

@@ -26,7 +26,7 @@ Headers = dict[str, str | None]
 Expected = Callable[[Endpoint], str]
 
 EVERYTHING = [
-    *("post", "list", "claim", "delete", "stats", "manage", "share", "delegate"),
+    *("post", "list", "claim", "delete", "stats", "manage", "subscribe", "share", "delegate"),
     *("wait", "signal"),
 ]
 ALONE: Headers = {"X-Project-ID": None, "Client-ID": None}

@@ -137,4 +137,8 @@ async def test_a_policy_that_was_forgotten_is_read_again(
     storage.before = note
     for queue in ("q3", "q0", "q0"):
         await operations.claims.create(PROJECT, queue, Wanted(None, None, 1, None))
-    assert calls == ["claims.claim", "queues.get", "claims.claim", "claims.claim"]
+    assert calls == [
+        "claims.claim",
+        *("queues.get", "records.list", "claims.claim"),
+        "claims.claim",
+    ]

@@ -148,7 +148,12 @@ def test_an_example_can_be_sent_in_each_encoding(
 ) -> None:
     content = DOCUMENT["paths"][path][method]["requestBody"]["content"]
     case = described[path][method.upper()].Case(
-        path_parameters={"queue": "orders", "claim_id": "a", "signal": "boot-17"},
+        path_parameters={
+            "queue": "orders",
+            "claim_id": "a",
+            "signal": "boot-17",
+            "subscription_id": "a",
+        },
         query={"project": "demo"},
         headers={**CALLER, "X-Roles": "admin"},
         body=content.get(media, {}).get("example") or content[JSON]["example"],

@@ -132,8 +132,9 @@ def test_the_policy_is_what_the_metadata_says() -> None:
         },
         5,
         LIMITS,
+        subscribed=True,
     )
-    assert made == metadata.QueuePolicy(5, 120, 7, 10, "dead", 99, 3, True)
+    assert made == metadata.QueuePolicy(5, 120, 7, 10, "dead", 99, 3, True, True)
 
 
 def test_a_queue_cannot_allow_more_than_the_service_allows_today() -> None:

@@ -11,6 +11,7 @@ from queues.metadata import QueuePolicy
 from queues.model import Queue
 from queues.operations import policies
 from queues.operations.policies import Policies
+from tests.clock import MovableClock
 
 LIMITS = Limits()
 
@@ -19,7 +20,7 @@ class OneQueue:
     """A storage with one queue that another process may change; counts its reads."""
 
     def __init__(self) -> None:
-        self.queues = self
+        self.queues = self.records = self
         self.queue: Queue | None = None
         self.reads = 0
 
@@ -30,6 +31,10 @@ class OneQueue:
     async def get(self, project: str, queue: str) -> Queue | None:
         self.reads += 1
         return self.queue if queue == "q" else None
+
+    async def list(self, *place: object, **asked: object) -> list[object]:
+        """Return the subscriptions, of which there are none."""
+        return []
 
     async def step(self, policy: QueuePolicy) -> QueuePolicy:
         """Do what a driver does with the version it is given."""
@@ -44,8 +49,8 @@ def store() -> OneQueue:
 
 
 @pytest.fixture
-def known(store: OneQueue) -> Policies:
-    return Policies(store, LIMITS)  # type: ignore[arg-type]
+def known(store: OneQueue, clock: MovableClock) -> Policies:
+    return Policies(store, LIMITS, clock)  # type: ignore[arg-type]
 
 
 async def test_an_absent_queue_has_the_default_policy(known: Policies, store: OneQueue) -> None:

@@ -8,6 +8,7 @@ import falcon
 import falcon.asgi
 
 from queues.operations.queues import QueueOperations
+from queues.operations.subscriptions import SubscriptionOperations
 from transport import audit
 from transport.requests import RequestReader
 from transport.responses import ResponseWriter
@@ -106,16 +107,28 @@ class QueueStatistics(_QueueResource):
         self._responses.stats(req, resp, queue, stats)
 
 
-class QueuePurge(_QueueResource):
+class QueuePurge:
     """`/v2/queues/{queue}/purge`."""
 
     rules: ClassVar = {"POST": "queues:purge"}
 
+    def __init__(
+        self,
+        queues: QueueOperations,
+        subscriptions: SubscriptionOperations,
+        requests: RequestReader,
+    ) -> None:
+        """Purge messages with `queues`, and subscriptions."""
+        self._purges = {"messages": queues.purge, "subscriptions": subscriptions.purge}
+        self._requests = requests
+
     async def on_post(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
     ) -> None:
-        """Remove all messages in every state."""
-        if await self._requests.purges_messages(req):
-            await self._queues.purge(req.context.caller.project, queue)
+        """Remove all messages in every state, all subscriptions, or both."""
+        kinds = await self._requests.purged(req)
+        for kind in kinds:
+            await self._purges[kind](req.context.caller.project, queue)
+        if kinds:
             audit.changed(req, "queue.purged", queue)
         resp.status = falcon.HTTP_204

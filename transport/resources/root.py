@@ -29,6 +29,9 @@ _VERSIONS = {
     ]
 }
 
+_SUBSCRIPTIONS = "/queues/{queue_name}/subscriptions"
+_SUBSCRIPTION = f"{_SUBSCRIPTIONS}/{{subscription_id}}"
+
 #: rel -> (path with its query template, methods). What Zaqar has bears its names.
 _HOME: dict[str, tuple[str, tuple[str, ...]]] = {
     "rel/queues": ("/queues{?marker,limit,detailed,name,with_count}", ("GET",)),
@@ -50,6 +53,13 @@ _HOME: dict[str, tuple[str, tuple[str, ...]]] = {
     "rel/post_claim": ("/queues/{queue_name}/claims{?limit}", ("POST",)),
     "rel/patch_claim": ("/queues/{queue_name}/claims/{claim_id}", ("PATCH",)),
     "rel/delete_claim": ("/queues/{queue_name}/claims/{claim_id}", ("DELETE",)),
+    "rel/subscriptions_get": (f"{_SUBSCRIPTIONS}{{?marker,limit}}", ("GET",)),
+    "rel/subscriptions_post": (_SUBSCRIPTIONS, ("POST",)),
+    "rel/subscription": (_SUBSCRIPTION, ("GET", "DELETE")),
+    "rel/subscription_patch": (_SUBSCRIPTION, ("PATCH",)),
+    "rel/subscription_confirm": (f"{_SUBSCRIPTION}/confirm", ("PUT",)),
+    "rel/deliveries": (f"{_SUBSCRIPTION}/deliveries{{?marker,limit,state}}", ("GET",)),
+    "rel/replay": (f"{_SUBSCRIPTION}/replay", ("POST",)),
     "rel/dead_letters": ("/queues/{queue_name}/dead_letters{?marker,limit}", ("GET",)),
     "rel/redrive": ("/queues/{queue_name}/redrive", ("GET", "POST", "DELETE")),
     "rel/signals": ("/signals{?marker,limit,state,prefix}", ("GET",)),

@@ -1,0 +1,217 @@
+"""Working on a lane: in rounds, each of which makes some first attempts at the same time.
+
+    read what comes next -> attempt it -> write what became of it -> write where the lane is
+
+A kill between two of these repeats what follows the first. What was written of a delivery is
+left alone then, so only what was sent and not yet written is sent twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from queues import deliveries, outboxes, plans
+from queues.clock import Clock
+from queues.deliveries import Delivery, Place, State
+from queues.model import Record, RecordKind, Taken
+from queues.operations.agenda import Agenda
+from queues.operations.courier import Courier
+from queues.operations.delivery_book import DeliveryBook
+from queues.operations.lanes import Lanes
+from queues.operations.subscription_book import SubscriptionBook
+from queues.operations.turns import LaneLost, Turn
+from queues.plans import Next, Result
+from queues.storage import Storage, outbox_key
+from queues.subscriptions import Subscription
+
+#: A round looks at so many messages of so many posts.
+_MESSAGES = 64
+_POSTS = 8
+
+#: What was posted, and may still get company below it, is looked at again after this.
+_UNSETTLED_MS = 500
+
+_NEVER_TRIED = "the receiver was away for too long"
+
+
+class Ahead(NamedTuple):
+    """What comes next, and whether there is more that must not be read yet."""
+
+    messages: Sequence[Next]
+    is_unsettled: bool
+
+
+class Rounds:
+    """Handles lanes that are due."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        clock: Clock,
+        agenda: Agenda,
+        *,
+        book: SubscriptionBook,
+        lane_book: Lanes,
+        courier: Courier,
+        delivery_book: DeliveryBook,
+        retention_s: int,
+    ) -> None:
+        """Handle what is due in `agenda`.
+
+        What the receiver is away for so long that its body will soon be gone becomes a dead
+        letter: after three quarters of `retention_s`.
+        """
+        self._storage = storage
+        self._clock = clock
+        self._book = book
+        self._lanes = lane_book
+        self._courier = courier
+        self._deliveries = delivery_book
+        self._patience_ms = retention_s * 750
+        agenda.handle(RecordKind.LANE, self._work, errand=True)
+
+    async def _work(self, taken: Taken) -> None:
+        turn = Turn(self._storage, self._clock, taken)
+        try:
+            while await self._round(turn):
+                pass
+        except LaneLost:
+            return
+
+    async def _round(self, turn: Turn) -> bool:
+        """Do some of the work; say whether to go on."""
+        subscription = await self._book.find(*turn.source, turn.subscription_id)
+        if subscription is None:
+            await self._lanes.close(*turn.source, turn.subscription_id)
+            return False
+        if not await self._book.is_active(subscription):
+            return not await turn.rest(await self._lanes.at_the_end(*turn.source), None)
+        now_ms, lane = self._clock.now_ms(), turn.lane
+        if lane.quiet_until_ms > now_ms:
+            return not await turn.rest(lane, lane.quiet_until_ms)
+        ahead = await self._ahead(turn)
+        if not ahead.messages:
+            due_ms = now_ms + _UNSETTLED_MS if ahead.is_unsettled else None
+            return not await turn.rest(lane, due_ms)
+        if turn.is_over:
+            return not await turn.rest(lane, now_ms)
+        return await self._do(turn, subscription, ahead.messages)
+
+    async def _ahead(self, turn: Turn) -> Ahead:
+        """Read what comes next, up to where nothing can come in between any more."""
+        tail = await self._storage.messages.tail(*turn.source)
+        # NOTE: nobody posts to a queue that is absent; what was posted before is all there.
+        end = outbox_key(tail.seq) if tail.seq else None
+        records = await self._storage.records.list(
+            turn.source.project,
+            RecordKind.OUTBOX,
+            turn.source.queue,
+            prefix="",
+            marker=turn.lane.after,
+            limit=_POSTS,
+            now_ms=self._clock.now_ms(),
+        )
+        found: list[Next] = []
+        for record in records:
+            if end is not None and record.key > end:
+                return Ahead(found, is_unsettled=True)
+            found += _messages(turn, record, _MESSAGES - len(found))
+            if len(found) == _MESSAGES:
+                break
+        return Ahead(found, is_unsettled=False)
+
+    async def _do(
+        self, turn: Turn, subscription: Subscription, messages: Sequence[Next]
+    ) -> bool:
+        """Attempt what comes next, write where that leads the lane; say whether to go on."""
+        known, ordered = await self._known(turn, messages), subscription.is_ordered
+        now_ms, lane = self._clock.now_ms(), turn.lane
+        plan = plans.make(
+            messages,
+            lambda one: (
+                _is_open(known.get(one.place.key))
+                and self._courier.is_wanted(subscription, one.message)
+            ),
+            ordered=ordered,
+            window=turn.window,
+            now_ms=now_ms,
+            hopeless_ms=now_ms - self._patience_ms if lane.is_failing else 0,
+        )
+        await asyncio.gather(
+            *(self._put_aside(turn, one) for one in plan.aside),
+            *(self._give_up(turn, one, known) for one in plan.hopeless),
+        )
+        results = await asyncio.gather(
+            *(self._attempt(turn, subscription, one, known) for one in plan.attempts)
+        )
+        lane = plans.lane_after(lane, plan, results, ordered=ordered, now_ms=now_ms)
+        turn.open_up(went_well=not lane.failures)
+        if plan.wait_until_ms and not results:
+            waiting = lane._replace(waits_until_ms=plan.wait_until_ms)
+            return not await turn.rest(waiting, plan.wait_until_ms)
+        await turn.go_on(lane)
+        return True
+
+    async def _known(self, turn: Turn, messages: Sequence[Next]) -> Mapping[str, Record]:
+        """Return what was written of these deliveries, by a turn that was cut off."""
+        first = messages[0].place
+        found = await self._storage.records.list(
+            turn.source.project,
+            RecordKind.DELIVERY,
+            turn.source.queue,
+            prefix=f"{first.subscription_id}/",
+            # NOTE: all before this are behind the lane; all behind it were left by that turn.
+            marker=first.before,
+            limit=len(messages),
+            now_ms=self._clock.now_ms(),
+        )
+        return {record.key: record for record in found}
+
+    async def _attempt(
+        self, turn: Turn, subscription: Subscription, one: Next, known: Mapping[str, Record]
+    ) -> Result:
+        source, key, record = turn.source, one.place.key, known.get(one.place.key)
+        delivery = _delivery(one, record)
+        letter = self._courier.letter(
+            subscription, source.queue, one.place.event_id, one.message
+        )
+        settled = await self._courier.attempt(
+            source, subscription, letter, delivery, deliveries.webhook_id(source, key)
+        )
+        # NOTE: in an ordered lane the lane itself tries again.
+        due_ms = None if subscription.is_ordered else settled.due_ms
+        await self._deliveries.write(source, key, settled.delivery, due_ms=due_ms, known=record)
+        return Result(settled.verdict, settled.due_ms)
+
+    async def _put_aside(self, turn: Turn, one: Next) -> None:
+        due_ms = one.message.due_ms
+        delivery = Delivery(since_ms=due_ms)
+        await self._deliveries.write(turn.source, one.place.key, delivery, due_ms=due_ms)
+
+    async def _give_up(self, turn: Turn, one: Next, known: Mapping[str, Record]) -> None:
+        record = known.get(one.place.key)
+        failed = _delivery(one, record).failed(_NEVER_TRIED, self._clock.now_ms())
+        await self._deliveries.write(turn.source, one.place.key, failed, known=record)
+
+
+def _messages(turn: Turn, record: Record, limit: int) -> list[Next]:
+    """Return what the lane has not passed of a post."""
+    start = turn.lane.done if record.key == turn.lane.part else 0
+    size = outboxes.count(record)
+    return [
+        Next(Place(turn.subscription_id, record.key, message.number), message, size)
+        for message in outboxes.read(record, start=start, limit=limit)
+    ]
+
+
+def _is_open(record: Record | None) -> bool:
+    """Say whether the lane has to do with a delivery: nobody else has, and it is not over."""
+    if record is None:
+        return True
+    return record.due_ms is None and deliveries.read(record).state is State.PENDING
+
+
+def _delivery(one: Next, record: Record | None) -> Delivery:
+    return deliveries.read(record) if record else Delivery(since_ms=one.message.due_ms)
