@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import falcon.asgi
+from falcon.constants import WebSocketPayloadType
 
+from queues.clock import Clock
 from queues.config import Settings
 from queues.operations import Operations
 from transport import bodies, errors
@@ -41,6 +43,7 @@ from transport.resources.subscriptions import (
     SubscriptionItem,
 )
 from transport.resources.tokens import TokenCollection, TokenItem
+from transport.resources.websocket import Frames, WebSocket
 from transport.responses import ResponseWriter
 from transport.signal_requests import SignalRequestReader
 from transport.signal_responses import SignalResponseWriter
@@ -65,6 +68,7 @@ def create_app(
     settings: Settings,
     lifespan: Lifespan,
     door: Door,
+    clock: Clock,
 ) -> falcon.asgi.App[Any, Any]:
     """Return the application that serves `operations` over HTTP."""
     requests = RequestReader(settings)
@@ -75,11 +79,15 @@ def create_app(
     app = PromptApp(middleware=middleware)
     # As in Zaqar, a parameter without a value counts as absent.
     app.req_options.keep_blank_qs_values = False
+    handlers = app.ws_options.media_handlers
+    for kind in WebSocketPayloadType:
+        handlers[kind] = Frames()  # type: ignore[assignment] # as it takes both kinds
     errors.install(app)
     grants = GrantRequestReader(settings), GrantResponseWriter(responses)
     subscribing = SubscriptionRequestReader(settings), SubscriptionResponseWriter(responses)
     routes = {
         **_service_routes(operations, responses),
+        f"{PREFIX}/websocket": WebSocket(operations, settings, clock, door),
         **_queue_routes(operations, requests, responses),
         **_grant_routes(operations, door.tokens, *grants),
         **_letter_routes(

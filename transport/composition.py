@@ -66,7 +66,7 @@ def application(settings: Settings, store: Storage, clock: Clock) -> falcon.asgi
     tokens = application_tokens(settings, rules, clock)
     door = Door(strategy(settings, clock), tokens, rules.shares)
     lifespan = Lifespan(store, clock, rules, sweep_interval_s=settings.sweep_interval_s)
-    return create_app(rules, settings, lifespan, door)
+    return create_app(rules, settings, lifespan, door, clock)
 
 
 def compose(settings: Settings) -> falcon.asgi.App[Any, Any]:

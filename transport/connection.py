@@ -1,4 +1,4 @@
-"""One HTTP/1 connection: request heads have limits, and wishes to upgrade are ignored."""
+"""One HTTP/1 connection: request heads have limits, and one path makes it a WebSocket."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ MAX_HEAD_BYTES = 65_536
 #: A request head must be complete this long after its first byte.
 MAX_HEAD_S = 20.0
 
+#: Here, and nowhere else, a connection may become a WebSocket.
+SOCKET_PATH = b"/v2/websocket"
+
 _VERSIONS = ("1.1", "1.0")
 
 _TOO_LARGE = (
@@ -34,7 +37,8 @@ _ASGI = {"version": "3.0", "spec_version": "2.3"}
 class Connection(HttpToolsProtocol):
     """A connection that is given up when a head is too large, too slow, or never begins.
 
-    It stays with HTTP/1.0 and HTTP/1.1: other versions are refused, upgrades are ignored.
+    It stays with HTTP/1.0 and HTTP/1.1: other versions are refused, and upgrades are ignored,
+    but for that to a WebSocket at `SOCKET_PATH`.
 
     SECURITY: otherwise one client could fill the memory with a header without end, or hold
     connections for ever without sending anything.
@@ -116,14 +120,49 @@ class Connection(HttpToolsProtocol):
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as ex:
                 data = data[ex.args[0] :]
+                if self._is_for_socket():
+                    self._become_socket(bytes(data))
+                    return
                 self.parser.feed_data(self._head_without_upgrade())
             else:
                 return
 
+    def _is_for_socket(self) -> bool:
+        """Say whether the upgrade is to a WebSocket, where there is one.
+
+        Not while an earlier request on the connection is waiting for its answer.
+        """
+        parser = self.parser
+        return (
+            self._serving is None
+            and parser.get_method() == b"GET"
+            and parser.get_http_version() == "1.1"
+            and self.url.partition(b"?")[0] == SOCKET_PATH
+            and any(
+                name == b"upgrade" and value.strip().lower() == b"websocket"
+                for name, value in self.headers
+            )
+        )
+
+    def _become_socket(self, rest: bytes) -> None:
+        """Hand the connection over, with its head and what came behind that."""
+        self.connections.discard(self)
+        self._unset_keepalive_if_required()
+        socket = self.ws_protocol_class(  # type: ignore[call-arg, misc]
+            config=self.config, server_state=self.server_state, app_state=self.app_state
+        )
+        socket.connection_made(self.transport)
+        self.transport.set_protocol(socket)
+        socket.data_received(self._head(self.headers) + rest)
+
     def _head_without_upgrade(self) -> bytes:
+        return self._head([header for header in self.headers if header[0] != b"upgrade"])
+
+    def _head(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """Return the head that was parsed, with these headers."""
         version = self.parser.get_http_version().encode()
         lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
-        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        lines += [b"%b: %b" % header for header in headers]
         return b"\r\n".join([*lines, b"", b""])
 
     def on_message_begin(self) -> None:

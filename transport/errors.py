@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import falcon
 import falcon.asgi
@@ -28,6 +28,8 @@ RETRY_AFTER_S = 2
 #: Whoever is too fast is told so after this time, in which its connection takes nothing else:
 #: less than any `Retry-After`. A refusal costs nearly as much as serving (bench/neighbours.py).
 REFUSAL_PAUSE_S = 0.25
+
+_STORE_AWAY = "The store did not answer. Please retry the request in a few seconds."
 
 _ANSWERS: dict[type[errors.NuskuError], tuple[str, str]] = {
     errors.InvalidRequest: (falcon.HTTP_400, "Invalid API request"),
@@ -60,7 +62,7 @@ _TEXTS: dict[type[errors.NuskuError], str] = {
 }
 
 #: Errors that refuse somebody, not something.
-_REFUSALS = (errors.Forbidden, errors.SignatureRefused)
+REFUSALS = (errors.Forbidden, errors.SignatureRefused)
 
 #: How clients of the Zaqar family introduce themselves; python-zaqarclient does not at all,
 #: and says what its library says.
@@ -77,6 +79,28 @@ _DESCRIPTIONS = {
     404: "There is nothing at this address.",
     405: "Nothing here has this method; the header Allow names those that there are.",
 }
+
+
+class Described(NamedTuple):
+    """What an error is answered with, whatever carries the answer."""
+
+    status: int
+    title: str
+    text: str
+    code: str
+
+
+def described(ex: errors.NuskuError) -> Described:
+    """Return what a client is told of an error."""
+    if isinstance(ex, errors.StorageUnavailable):
+        # SECURITY: the reason may name hosts, so it goes to the log and not to the client.
+        return Described(503, "Service temporarily unavailable", _STORE_AWAY, ex.code)
+    if isinstance(ex, errors.QuotaExceeded):
+        return Described(403, f"Quota exceeded: {ex.quota}", str(ex), ex.code)
+    if isinstance(ex, errors.RateExceeded):
+        return Described(429, "Too many requests", str(ex), ex.code)
+    status, title = _ANSWERS[type(ex)]
+    return Described(int(status[:3]), title, _TEXTS.get(type(ex)) or str(ex), ex.code)
 
 
 def install(app: falcon.asgi.App[Any, Any]) -> None:
@@ -97,10 +121,9 @@ async def _known_error(
     ex: errors.NuskuError,
     params: dict[str, Any],
 ) -> None:
-    status, title = _ANSWERS[type(ex)]
-    if isinstance(ex, _REFUSALS):
+    if isinstance(ex, REFUSALS):
         audit.refused(req, ex.code, str(ex))
-    _answer(req, resp, status, title, _TEXTS.get(type(ex)) or str(ex), ex.code)
+    _answer(req, resp, *described(ex))
 
 
 async def _storage_unavailable(
@@ -109,11 +132,9 @@ async def _storage_unavailable(
     ex: errors.StorageUnavailable,
     params: dict[str, Any],
 ) -> None:
-    # SECURITY: the reason may name hosts, so it goes to the log and not to the client.
     _log.warning("%s %s %s: store unavailable: %s", request_id(req), req.method, req.path, ex)
     resp.set_header("Retry-After", str(RETRY_AFTER_S))
-    text = "The store did not answer. Please retry the request in a few seconds."
-    _answer(req, resp, falcon.HTTP_503, "Service temporarily unavailable", text, ex.code)
+    _answer(req, resp, *described(ex))
 
 
 async def _subscription_exists(
@@ -133,7 +154,7 @@ async def _quota_exceeded(
     params: dict[str, Any],
 ) -> None:
     audit.refused(req, ex.code, str(ex))
-    _answer(req, resp, falcon.HTTP_403, f"Quota exceeded: {ex.quota}", str(ex), ex.code)
+    _answer(req, resp, *described(ex))
 
 
 async def _rate_exceeded(
@@ -144,10 +165,12 @@ async def _rate_exceeded(
 ) -> None:
     """Answer 429, or 503 to clients that would take 429 for success and lose messages."""
     agent = req.get_header("User-Agent") or ""
-    status = falcon.HTTP_503 if agent.startswith(_DEAF_TO_429) else falcon.HTTP_429
+    status, *told = described(ex)
+    if agent.startswith(_DEAF_TO_429):
+        status = 503
     resp.set_header("Retry-After", str(max(1, math.ceil(ex.retry_after_s))))
     req.scope[PAUSE_S] = REFUSAL_PAUSE_S
-    _answer(req, resp, status, "Too many requests", str(ex), ex.code)
+    _answer(req, resp, status, *told)
 
 
 async def _http_error(
@@ -199,7 +222,7 @@ def _answer(
     What was not read of the request ends with the connection, if `req.context.close`.
     """
     document: dict[str, Any] = {"title": title, "description": description, "code": code}
-    if status == falcon.HTTP_401:
+    if status in (401, falcon.HTTP_401):
         # Keystone's shape, for clients that look for it there.
         document["error"] = {"code": 401, "title": title, "message": description}
     wanted = getattr(req.context, "media", Media.JSON)

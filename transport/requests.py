@@ -23,7 +23,7 @@ from transport.media import Document
 PATCH_MEDIA_TYPE = "application/openstack-messaging-v2.0-json-patch"
 
 _QUEUE_PARAMETERS = ("marker", "limit", "detailed", "name", "with_count")
-_RESOURCE_TYPES = ("messages", "subscriptions")
+RESOURCE_TYPES = ("messages", "subscriptions")
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -158,13 +158,8 @@ class RequestReader:
         """
         document = await self._document(req, self._settings.max_queue_metadata_bytes)
         if not document.data:
-            return _RESOURCE_TYPES
-        wanted = media.decode(document, _Purge).resource_types
-        if wanted is None or not set(wanted) <= set(_RESOURCE_TYPES):
-            raise InvalidRequest(
-                f"resource_types must be a list out of {', '.join(_RESOURCE_TYPES)}."
-            )
-        return wanted
+            return RESOURCE_TYPES
+        return purged_types(media.decode(document, _Purge).resource_types)
 
     async def messages(self, req: falcon.asgi.Request) -> PostedMessages:
         """Return the messages to be posted, their bodies as they came."""
@@ -192,6 +187,18 @@ class RequestReader:
     async def _document(self, req: falcon.asgi.Request, cap_bytes: int) -> Document:
         data = await self._bodies.read(req, cap_bytes)
         return Document(data, media.named(req.content_type))
+
+
+def purged_types(wanted: Sequence[str] | None) -> Collection[str]:
+    """Return what a purge is to remove.
+
+    Raises: InvalidRequest for nothing, and for types that do not exist.
+    """
+    if wanted is None or not set(wanted) <= set(RESOURCE_TYPES):
+        raise InvalidRequest(
+            f"resource_types must be a list out of {', '.join(RESOURCE_TYPES)}."
+        )
+    return wanted
 
 
 def detailed(req: falcon.asgi.Request) -> bool:

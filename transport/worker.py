@@ -33,6 +33,9 @@ FAREWELL_S = 0.5
 #: took a twentieth of the time of a post (`python -m bench profile`).
 _YOUNG_OBJECTS = 10_000
 
+#: A frame of a WebSocket may be this large: a post of the largest size, and its envelope.
+MAX_FRAME_BYTES = 1 << 20
+
 _log = logging.getLogger("nusku.server")
 
 
@@ -102,7 +105,11 @@ class Worker(UvicornWorker):
     CONFIG_KWARGS: dict[str, Any] = {  # noqa: RUF012 (declared so by the base class)
         "loop": "uvloop",
         "http": Connection,
-        "ws": "none",
+        "ws": "websockets-sansio",
+        # SECURITY: a compressed frame of some bytes can fill the memory; and who can choose a
+        # part of what is compressed can guess the rest.
+        "ws_per_message_deflate": False,
+        "ws_max_size": MAX_FRAME_BYTES,
         "lifespan": "on",
         "access_log": False,
         "proxy_headers": False,

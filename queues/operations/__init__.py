@@ -14,6 +14,7 @@ from queues.operations.courier import ToJson
 from queues.operations.credentials import CredentialRegister
 from queues.operations.dead_letters import DeadLetterOperations
 from queues.operations.endings import Endings
+from queues.operations.following import Following
 from queues.operations.handles import Handles
 from queues.operations.messages import MessageOperations
 from queues.operations.notifying import Notifications, Notifying
@@ -57,6 +58,7 @@ class Operations:
         self._storage = storage
         self.agenda = Agenda(storage, clock)
         self.waiting = WaitingRoom(storage, clock)
+        self.following = Following(storage, clock)
         self.authorization = authorization or Authorization({})
         self.quotas = Quotas(storage, limits, clock, project_limits)
         self.queues = QueueOperations(storage, limits, clock, policies, self.quotas)

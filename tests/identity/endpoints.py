@@ -14,6 +14,7 @@ OPEN = {
     ("GET", "/v2/openapi.json"),
     ("GET", "/v2/ping"),
     ("HEAD", "/v2/ping"),
+    ("GET", "/v2/websocket"),
 }
 
 _QUEUE = "/v2/queues/{queue}"

@@ -19,7 +19,7 @@ from storage_drivers import open_storage
 from tests.transport.service import CALLER
 from transport.attendance import ATTENDED
 from transport.composition import application
-from transport.connection import Connection
+from transport.worker import Worker
 
 #: How long the server waits for the body of a request.
 BODY_TIMEOUT_S = 0.5
@@ -33,7 +33,7 @@ class LiveServer:
         storage, clock = open_storage(f"sqlite:///{path}", timeout_ms=5000), SystemClock()
         app = application(settings, storage, clock)
         config = uvicorn.Config(
-            app, http=Connection, ws="none", lifespan="on", access_log=False, log_config=None
+            app, **Worker.CONFIG_KWARGS | {"loop": "asyncio", "log_config": None}
         )
         self._server = uvicorn.Server(config)
         self._socket = socket.create_server(("127.0.0.1", 0))

@@ -146,11 +146,15 @@ async def test_the_home_document_names_the_routes_that_there_are(service: Servic
         assert set(entry["href-vars"]) == named
 
 
+#: What is not of a project, or no HTTP.
+SERVICE = ("/", "/v2", "/v2/", "/v2/openapi.json", "/v2/websocket")
+
+
 async def test_the_home_document_names_every_resource_of_a_project(service: Service) -> None:
     home = (await service.get("/v2/")).json["resources"]
     named = {entry["href-template"].partition("{?")[0] for entry in home.values()}
     description = (await service.get("/v2/openapi.json")).json
-    described = set(description["paths"]) - {"/", "/v2", "/v2/", "/v2/openapi.json"}
+    described = set(description["paths"]) - set(SERVICE)
     old = {path for path in described if path.startswith("/v1.1/")}
     spelled = {re.sub(r"\{(queue|signal)\}", r"{\1_name}", path) for path in described - old}
     assert spelled <= named

@@ -29,6 +29,11 @@ class Door:
         self.tokens = tokens
         self._shares = shares
 
+    @property
+    def is_closed(self) -> bool:
+        """Say whether nobody is believed: there is a strategy."""
+        return self._strategy is not None
+
     def asks(self, req: falcon.asgi.Request) -> bool:
         """Say whether a request has anything to prove.
 
