@@ -87,7 +87,6 @@ def create_app(
     subscribing = SubscriptionRequestReader(settings), SubscriptionResponseWriter(responses)
     routes = {
         **_service_routes(operations, responses),
-        f"{PREFIX}/websocket": WebSocket(operations, settings, clock, door),
         **_queue_routes(operations, requests, responses),
         **_grant_routes(operations, door.tokens, *grants),
         **_letter_routes(
@@ -99,6 +98,7 @@ def create_app(
             SignalResponseWriter(responses, public_url=settings.public_url),
         ),
         **_subscription_routes(operations, *subscribing),
+        f"{PREFIX}/websocket": WebSocket(operations, settings, clock, door),
     }
     for path, resource in routes.items():
         check_rules(resource)
