@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from storage_drivers.sqlite.bulletin import Bulletin
@@ -32,12 +32,14 @@ class Ear:
     `hear` is called in the event loop with digests of topics.
     """
 
-    def __init__(self, database: Path, hear: Callable[[Iterable[bytes]], None]) -> None:
+    def __init__(
+        self, database: Path, bulletin: Bulletin, hear: Callable[[Sequence[bytes]], None]
+    ) -> None:
         self.name = os.urandom(8).hex()
         self.is_open = False
         self._loop = asyncio.get_running_loop()
         self._hear = hear
-        self._bulletin = Bulletin(database)
+        self._bulletin = bulletin
         self._path = wake_directory(database) / self.name
         self._socket: socket.socket | None = None
         self._own: deque[int] = deque()
@@ -51,6 +53,8 @@ class Ear:
 
         Raises: StorageUnavailable.
         """
+        if self.is_open:
+            return
         try:
             self._checked = self._latest = self._bulletin.news()
         except OSError as ex:
@@ -65,14 +69,17 @@ class Ear:
             self._loop.call_soon_threadsafe(self._attach, self._socket)
         self.is_open = True
 
-    def hear_own(self, number: int, topics: Iterable[bytes]) -> None:
+    def hear_own(self, number: int, topics: Sequence[bytes]) -> None:
         """Hear what this process tells. In the thread that writes, in its turn."""
         if self.is_open:
             self._own.append(number)
-            self._loop.call_soon_threadsafe(self._hear, topics)
+            if topics:
+                self._loop.call_soon_threadsafe(self._hear, topics)
 
     def has_missed(self) -> bool:
         """Say whether anything from before the last look was not heard. Raises: OSError."""
+        if self._socket is not None:
+            self._receive(self._socket)
         while self._own:
             self._heard.add(self._own.popleft())
         is_complete = self._heard.issuperset(range(self._checked + 1, self._latest + 1))
@@ -92,7 +99,6 @@ class Ear:
             self._loop.remove_reader(bound.fileno())
             bound.close()
             self._path.unlink(missing_ok=True)
-        self._bulletin.close()
 
     def _bind(self) -> socket.socket:
         self._path.parent.mkdir(mode=0o700, exist_ok=True)

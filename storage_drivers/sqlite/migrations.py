@@ -27,6 +27,8 @@ def migrate(
         # NOTE: must come before all else. The sweep returns free space, see sweep.py.
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     _use_wal(connection, path, timeout_ms)
+    # NOTE: a script may have to sort all that is stored.
+    connection.execute("PRAGMA temp_store = FILE")
     for number, script in scripts.items():
         if _pragma(connection, "user_version") < number:
             _run(connection, path, number, script, max(scripts))

@@ -6,6 +6,7 @@ of their numbers, one at a time, and nobody begins to listen in between.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Collection
@@ -18,6 +19,9 @@ from storage_drivers.sqlite.datagram import MOST, digest, pack, wake_directory
 from storage_drivers.sqlite.ear import Ear
 from storage_drivers.sqlite.errors import unavailable
 
+#: What a socket says whose owner has not read what it was sent.
+_FULL = (errno.EAGAIN, errno.ENOBUFS)
+
 
 class Voice:
     """Tells news: first `announce`, then commit, then `tell`.
@@ -26,8 +30,8 @@ class Voice:
     process died or a listener is slow, the listener finds missing, see ear.py.
     """
 
-    def __init__(self, database: Path, ear: Ear) -> None:
-        self._bulletin = Bulletin(database)
+    def __init__(self, database: Path, bulletin: Bulletin, ear: Ear) -> None:
+        self._bulletin = bulletin
         self._directory = wake_directory(database)
         self._ear = ear
         self._number = 0
@@ -89,8 +93,9 @@ class Voice:
             self._listeners.remove(listener)
             with suppress(FileNotFoundError):
                 Path(listener).unlink()
-        except OSError:  # NOTE: it has not read what it was sent.
-            self._unsent[listener] = (numbers, unsent)
+        except OSError as ex:
+            if ex.errno in _FULL:
+                self._unsent[listener] = (numbers, unsent)
 
     def _sender(self) -> socket.socket:
         if self._socket is None:

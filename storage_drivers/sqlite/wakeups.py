@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from queues.errors import StorageUnavailable
 from queues.model import Topic
 from queues.wakeups import Heard
 from queues.wakeups import Wakeups as WakeupsContract
+from storage_drivers.sqlite.bulletin import Bulletin
 from storage_drivers.sqlite.datagram import digest
 from storage_drivers.sqlite.ear import Ear
 from storage_drivers.sqlite.lane import Lane
@@ -21,7 +22,7 @@ from storage_drivers.sqlite.voice import Voice
 LOOK_S = 0.5
 
 #: An ear stays open for so many looks after the last topic was forgotten.
-_LINGER = 120
+LINGER_LOOKS = 120
 
 
 class Wakeups(WakeupsContract):
@@ -29,8 +30,9 @@ class Wakeups(WakeupsContract):
 
     def __init__(self, database: Path) -> None:
         self._loop = asyncio.get_running_loop()
-        self._ear = Ear(database, self._hear)
-        self.voice = Voice(database, self._ear)
+        bulletin = Bulletin(database)
+        self._ear = Ear(database, bulletin, self._hear)
+        self.voice = Voice(database, bulletin, self._ear)
         self._writer: Lane[Transaction]
         self._heard: Heard | None = None
         self._is_closed = False
@@ -51,10 +53,10 @@ class Wakeups(WakeupsContract):
     async def watch(self, topic: Topic) -> None:
         """See the contract."""
         self._watched[digest(topic)] = topic
-        if not self._ear.is_open:
-            await self._open()
         if self._looking is None and not self._is_closed:
             self._looking = self._loop.create_task(self._look())
+        if not self._ear.is_open:
+            await self._open()
 
     async def forget(self, topic: Topic) -> None:
         """See the contract."""
@@ -80,7 +82,7 @@ class Wakeups(WakeupsContract):
                 task.cancel()
         self._ear.close()
 
-    def _hear(self, topics: Iterable[bytes]) -> None:
+    def _hear(self, topics: Sequence[bytes]) -> None:
         for packed in topics:
             topic = self._watched.get(packed)
             if topic is not None and self._heard is not None:
@@ -100,7 +102,7 @@ class Wakeups(WakeupsContract):
     async def _look(self) -> None:
         """Look again and again whether something was missed, while anything is watched."""
         idle, pause_s = 0, LOOK_S
-        while self._watched or idle < _LINGER:
+        while self._watched or idle < LINGER_LOOKS:
             await asyncio.sleep(pause_s)
             idle = 0 if self._watched else idle + 1
             has_missed = await self._look_once()
@@ -112,10 +114,11 @@ class Wakeups(WakeupsContract):
 
     async def _look_once(self) -> bool:
         """Say whether something may have been missed since the last look."""
-        with suppress(OSError):
-            if self._ear.is_open and self._ear.is_in_place():
-                return self._ear.has_missed()
-        self._ear.close()
+        if self._ear.is_open:
+            with suppress(OSError):
+                if self._ear.is_in_place():
+                    return self._ear.has_missed()
+            self._ear.close()
         await self._open()
         return self._ear.is_open
 

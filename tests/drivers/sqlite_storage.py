@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from storage_drivers.sqlite import Driver
+from storage_drivers.sqlite.bulletin import Bulletin
 from storage_drivers.sqlite.connection import Link
 from storage_drivers.sqlite.ear import Ear
 from storage_drivers.sqlite.turn import Turn
@@ -19,7 +20,8 @@ from tests.conformance.handle import QueueHandle
 
 def new_writer(path: Path, link: Link | None = None) -> Writer:
     """Return a writer of its own on the file. Nobody in this process hears it."""
-    voice = Voice(path, Ear(path, lambda _: None))
+    bulletin = Bulletin(path)
+    voice = Voice(path, bulletin, Ear(path, bulletin, lambda _: None))
     return Writer(link or Link(path, 1000), Turn(path), voice)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from queues.model import Position
 from storage_drivers.sqlite.connection import connect, create_file
 from storage_drivers.sqlite.layout import migrations
 from storage_drivers.sqlite.migrations import migrate
@@ -111,6 +112,35 @@ async def test_a_file_of_schema_1_keeps_its_messages_claims_and_counts(
         (seq,) = await queue.post()
         assert await queue.pop(9) == [1, 3, seq]
     assert contradictions(path) == []
+
+
+async def test_messages_of_schema_3_are_numbered_in_the_order_of_each_queue(
+    file: sqlite3.Connection, path: Path
+) -> None:
+    migrate(file, path, {number: migrations()[number] for number in (1, 2, 3)}, 1000)
+    names = [name.encode() for name in ("orders", "returns", "empty")]
+    for bucket_id, name in enumerate(names, start=1):
+        file.execute("INSERT INTO buckets DEFAULT VALUES")
+        file.execute(
+            "INSERT INTO queues VALUES (?1, ?2, ?3, ?1, 1, 0, x'7b7d')",
+            (bucket_id, b"alpha", name),
+        )
+    file.executemany(
+        "INSERT INTO messages (seq, bucket_id, state, expires_ms, posted_ms, ttl_s, media,"
+        " client_id, body) VALUES (?, ?, 0, 9e15, 0, 60, 0, x'', x'30')",
+        [(seq, 1 + seq % 2) for seq in range(10, 20)] + [(99, 2), (100, 7)],
+    )
+    file.execute("INSERT INTO garbage VALUES (7)")
+    file.execute("UPDATE sequence SET last_seq = 120")
+    async with opened(path) as driver:
+        orders = QueueHandle(driver, MovableClock())
+        returns, empty = orders.on(queue="returns"), orders.on(queue="empty")
+        assert [message.number for message in await orders.everything()] == [1, 2, 3, 4, 5]
+        assert [message.number for message in await returns.everything()] == [1, 2, 3, 4, 5, 6]
+        assert await returns.tail() == Position(120, 6)
+        assert await empty.tail() == Position(120, 0)
+        (seq,) = await returns.post()
+        assert await returns.tail() == Position(seq, 7)
 
 
 def test_a_server_of_the_version_before_fails_rather_than_miscount(

@@ -22,10 +22,6 @@ async def numbers(queue: QueueHandle) -> list[int]:
     return [message.number for message in await queue.everything()]
 
 
-async def tail(queue: QueueHandle) -> Position:
-    return await queue.storage.messages.tail(queue.project, queue.queue)
-
-
 async def test_posts_that_share_a_commit_are_numbered_one_by_one(path: Path) -> None:
     async with orders(path) as queue:
         other = queue.on(queue="other")
@@ -34,7 +30,7 @@ async def test_posts_that_share_a_commit_are_numbered_one_by_one(path: Path) -> 
         seqs = await asyncio.gather(*posts)
         for each in (queue, other):
             assert await numbers(each) == list(range(1, 61))
-        assert await tail(other) == Position(seqs[-1][-1], 60)
+        assert await other.tail() == Position(seqs[-1][-1], 60)
 
 
 async def test_two_processes_number_together(path: Path) -> None:
@@ -43,8 +39,8 @@ async def test_two_processes_number_together(path: Path) -> None:
         for _ in range(3):
             await queue.post()
             (seq,) = await there.post()
-            assert await tail(queue) == await tail(there)
-            assert (await tail(queue)).seq == seq
+            assert await queue.tail() == await there.tail()
+            assert (await queue.tail()).seq == seq
         assert await numbers(queue) == [1, 2, 3, 4, 5, 6]
 
 
@@ -52,7 +48,7 @@ async def test_a_purge_keeps_the_tail_and_numbers_go_on(path: Path) -> None:
     async with orders(path) as queue:
         seqs = await queue.post(*new_messages(3))
         await queue.purge()
-        assert await tail(queue) == Position(seqs[-1], 3)
+        assert await queue.tail() == Position(seqs[-1], 3)
         await queue.post()
         assert await numbers(queue) == [4]
 
@@ -61,9 +57,9 @@ async def test_a_queue_that_is_made_again_begins_above_its_former_life(path: Pat
     async with orders(path) as queue:
         seqs = await queue.post(*new_messages(3))
         await queue.drop()
-        assert await tail(queue) == Position(0, 0)
+        assert await queue.tail() == Position(0, 0)
         await queue.create()
-        begin = await tail(queue)
+        begin = await queue.tail()
         assert begin.number == 0
         assert seqs[-1] <= begin.seq < (await queue.post())[0]
         assert await numbers(queue) == [1]
@@ -79,4 +75,4 @@ async def test_dead_letters_are_numbered_where_they_arrive(path: Path) -> None:
         assert await queue.claim(3, dead_letter=policy) is None
         await graveyard.post()
         assert await numbers(graveyard) == [1, 2, 3, 4]
-        assert (await tail(queue)).number == 3
+        assert (await queue.tail()).number == 3

@@ -137,6 +137,8 @@ CALLS: dict[str, Callable[[QueueHandle], Awaitable[object]]] = {
     "list, delayed too": lambda queue: queue.page(limit=10, delayed=True),
     "list, all": lambda queue: queue.page(limit=10, delayed=True, claimed=True),
     "stats": lambda queue: queue.stats(),
+    "tail": lambda queue: queue.tail(),
+    "next due": lambda queue: queue.next_due(),
     "claim": lambda queue: queue.claim_some(10, claim_id="mine"),
     "get claim": lambda queue: queue.get_claim("mine"),
     "renew": lambda queue: queue.renew("mine"),

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from queues.errors import QueueChanged
-from queues.model import Idempotency, Record, RecordKind
-from queues.storage import outbox_key
+from queues.model import Record, RecordKind
+from storage_drivers.sqlite.lane import Lane
+from storage_drivers.sqlite.readers import Reader
+from storage_drivers.sqlite.records import Records
 from storage_drivers.sqlite.sweep import STEP
 from tests.conformance.handle import QueueHandle
-from tests.drivers.sqlite_storage import orders
+from tests.conformance.records import RecordsHandle, keys_of
+from tests.drivers.sqlite_storage import new_writer, orders
+from tests.drivers.test_sqlite_plans import CountingLink
 from tests.factories import new_messages
-
-OUTBOX = Record(RecordKind.OUTBOX, "orders", "", b"document", version=7, due_ms=0)
 
 
 @pytest.fixture
@@ -31,46 +33,18 @@ async def queue(path: Path) -> AsyncIterator[QueueHandle]:
         yield handle
 
 
+@pytest.fixture
+def records(queue: QueueHandle) -> RecordsHandle:
+    return RecordsHandle(queue.storage, queue.clock)
+
+
 def rows(path: Path) -> int:
     with closing(sqlite3.connect(path)) as file:
         return int(file.execute("SELECT count(*) FROM records").fetchone()[0])
 
 
-async def post(queue: QueueHandle, *, version: int = 1, key: str | None = None) -> list[int]:
-    return list(
-        await queue.storage.messages.post(
-            queue.project,
-            queue.queue,
-            new_messages(2),
-            queue_version=version,
-            idempotency=None if key is None else Idempotency(key, "same", 60_000),
-            now_ms=queue.now_ms,
-            outbox=OUTBOX,
-        )
-    )
-
-
-async def outboxes(queue: QueueHandle) -> list[str]:
-    listed = await queue.storage.records.list(
-        queue.project,
-        RecordKind.OUTBOX,
-        queue.queue,
-        prefix="",
-        marker="",
-        limit=100,
-        now_ms=queue.now_ms,
-    )
-    return [record.key for record in listed]
-
-
-async def test_a_post_leaves_one_outbox_and_a_repeat_or_a_refused_one_none(
-    queue: QueueHandle,
-) -> None:
-    first, second = await post(queue), await post(queue, key="once")
-    assert await post(queue, key="once") == second
-    with pytest.raises(QueueChanged):
-        await post(queue, version=2)
-    assert await outboxes(queue) == [outbox_key(first[0]), outbox_key(second[0])]
+async def add_many(records: RecordsHandle, count: int, **times: int) -> None:
+    await asyncio.gather(*(records.add(f"{number:05}", **times) for number in range(count)))
 
 
 async def test_an_outbox_that_cannot_be_stored_takes_its_messages_along(
@@ -81,57 +55,90 @@ async def test_an_outbox_that_cannot_be_stored_takes_its_messages_along(
             "CREATE TRIGGER full BEFORE INSERT ON records BEGIN SELECT RAISE(ABORT, 'no'); END"
         )
     with pytest.raises(sqlite3.IntegrityError):
-        await post(queue)
+        await queue.storage.messages.post(
+            queue.project,
+            queue.queue,
+            new_messages(2),
+            queue_version=1,
+            idempotency=None,
+            now_ms=queue.now_ms,
+            outbox=Record(RecordKind.OUTBOX, "orders", "", b"document", version=7),
+        )
     assert await queue.counts() == (0, 0)
+    assert (await queue.tail()).number == 0
     await queue.post()
-    (message,) = await queue.everything()
-    assert message.number == 1
+    assert (await queue.tail()).number == 1
 
 
-async def create_many(queue: QueueHandle, count: int, **times: int) -> None:
-    for number in range(count):
-        record = Record(RecordKind.CURSOR, "orders", f"{number:05}", b"", 1, **times)
-        assert await queue.storage.records.create(queue.project, record, now_ms=queue.now_ms)
-
-
-async def test_a_listing_clears_away_what_expired_before_it(
-    queue: QueueHandle, path: Path
+async def test_a_listing_clears_away_what_expired_before_its_page(
+    records: RecordsHandle, path: Path
 ) -> None:
-    await create_many(queue, STEP + 5, expires_ms=queue.now_ms + 1)
-    last = Record(RecordKind.CURSOR, "orders", "last", b"", 1)
-    await queue.storage.records.create(queue.project, last, now_ms=queue.now_ms)
-    queue.clock.advance(ms=1)
-    listed = await queue.storage.records.list(
-        queue.project,
-        RecordKind.CURSOR,
-        "orders",
-        prefix="",
-        marker="",
-        limit=1,
-        now_ms=queue.now_ms,
-    )
-    assert listed == [last]
+    await add_many(records, 2 * STEP + 5, expires_ms=records.now_ms + 1)
+    last = await records.add("last")
+    records.clock.advance(ms=1)
+    assert await records.page(limit=1) == [last]
     assert rows(path) == 6
 
 
 async def test_taking_clears_away_what_expired_before_it_was_taken(
-    queue: QueueHandle, path: Path
+    records: RecordsHandle, path: Path
 ) -> None:
-    await create_many(queue, STEP + 5, expires_ms=queue.now_ms + 1, due_ms=queue.now_ms)
-    last = Record(RecordKind.CURSOR, "orders", "last", b"", 1, due_ms=queue.now_ms)
-    await queue.storage.records.create(queue.project, last, now_ms=queue.now_ms)
-    queue.clock.advance(ms=1)
-    (taken,) = await queue.storage.records.take(limit=9, lease_ms=5, now_ms=queue.now_ms)
-    assert taken.record == last._replace(version=2, due_ms=queue.now_ms + 5)
+    await add_many(records, STEP + 5, expires_ms=records.now_ms + 1, due_ms=records.now_ms)
+    await records.add("last", due_ms=records.now_ms)
+    records.clock.advance(ms=1)
+    assert keys_of(await records.take(9)) == ["last"]
     assert rows(path) == 1
 
 
 async def test_the_sweep_removes_expired_records_bit_by_bit(
-    queue: QueueHandle, path: Path
+    records: RecordsHandle, path: Path
 ) -> None:
-    await create_many(queue, 5, expires_ms=queue.now_ms + 1)
-    await create_many(queue.on(project="beta"), 2, expires_ms=queue.now_ms + 2)
-    queue.clock.advance(ms=1)
-    swept = [await queue.storage.sweep(limit=3, now_ms=queue.now_ms) for _ in range(3)]
-    assert swept == [3, 2, 0]
+    await add_many(records, 5, expires_ms=records.now_ms + 1)
+    await add_many(records.on(project="beta"), 2, expires_ms=records.now_ms + 2)
+    records.clock.advance(ms=1)
+    sweep = records.storage.sweep
+    assert [await sweep(limit=3, now_ms=records.now_ms) for _ in range(3)] == [3, 2, 0]
     assert rows(path) == 2
+
+
+CALLS: dict[str, Callable[[RecordsHandle], Awaitable[object]]] = {
+    "create": lambda records: records.add("new"),
+    "create again": lambda records: records.create(records.made("new")),
+    "get": lambda records: records.get("00010"),
+    "list": lambda records: records.page(marker="00010", limit=5),
+    "list by prefix": lambda records: records.page(prefix="000", limit=5),
+    "replace": lambda records: records.replace(records.made("00010", version=5)),
+    "delete": lambda records: records.delete("00010"),
+    "take": lambda records: records.take(5),
+    "take nothing": lambda records: records.take(5),
+}
+
+
+async def steps(path: Path, count: int) -> dict[str, int]:
+    """Return the steps that each call takes among so many records of several sorts."""
+    async with orders(path) as queue:
+        records = RecordsHandle(queue.storage, queue.clock)
+        now_ms = queue.now_ms
+        await add_many(records, count)
+        for kind in (RecordKind.OUTBOX, RecordKind.LANE):
+            await add_many(records.on(kind=kind), count, due_ms=now_ms + 9_000)
+        await add_many(records.on(scope="held"), count, due_ms=now_ms)
+        while await records.take(1000):
+            pass
+        await add_many(records.on(scope="due"), 5, due_ms=now_ms)
+        writer = Lane("w", [new_writer(path, CountingLink(path, 1000))], timeout_ms=10_000)
+        readers = Lane("r", [Reader(CountingLink(path, 1000))], timeout_ms=10_000)
+        queue.storage.records = Records(writer, readers)
+        taken: dict[str, int] = {}
+        for name, call in CALLS.items():
+            CountingLink.steps = 0
+            await call(records)
+            taken[name] = CountingLink.steps * 10
+        await asyncio.gather(writer.close(), readers.close())
+        return taken
+
+
+async def test_no_call_takes_more_steps_among_many(path: Path) -> None:
+    few = await steps(path.with_name("few.db"), 20)
+    many = await steps(path, 3000)
+    assert {name: (few[name], many[name]) for name in few if many[name] > few[name] + 50} == {}
