@@ -108,6 +108,24 @@ class SubscriptionExists(NuskuError):
     code = "subscription_exists"
 
 
+class CursorNotFound(NuskuError):
+    """The queue has no such cursor, or it was that of a queue which has been deleted."""
+
+    code = "cursor_not_found"
+
+
+class CursorTooOld(NuskuError):
+    """Messages after the position of a cursor are gone that it has not shown."""
+
+    code = "cursor_too_old"
+
+    def __init__(self, text: str, *, oldest: str, lost: int) -> None:
+        """Say how many were `lost`; whoever acknowledges `oldest` goes on behind them."""
+        super().__init__(text)
+        self.oldest = oldest
+        self.lost = lost
+
+
 class MetadataConflict(NuskuError):
     """A JSON patch replaces or removes a metadata key that is not there."""
 

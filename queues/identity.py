@@ -17,6 +17,15 @@ OPERATIONS: dict[str, frozenset[str]] = {
     "post": frozenset({"messages:create"}),
     "list": frozenset({"queues:get_all", "messages:get_all", "messages:get"}),
     "claim": frozenset({"claims:create", "claims:get", "claims:update", "claims:delete"}),
+    "cursor": frozenset(
+        {
+            "cursors:create",
+            "cursors:get_all",
+            "cursors:get",
+            "cursors:update",
+            "cursors:delete",
+        }
+    ),
     "delete": frozenset({"messages:delete", "messages:delete_all"}),
     "stats": frozenset({"queues:get", "queues:stats"}),
     "manage": frozenset(

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 _MESSAGE_ID = re.compile(r"[0-9a-f]{22}", re.ASCII)
+_POSITION = re.compile(r"[0-9a-f]{36}", re.ASCII)
 _SEQUENCE_BYTES = 7
 _CLAIM_ID = re.compile(r"[0-9a-zA-Z_-]{1,64}", re.ASCII)
 
@@ -42,6 +43,18 @@ def parse_message_id(text: str, tag: str) -> int | None:
     if not _MESSAGE_ID.fullmatch(text) or text[14:] != tag:
         return None
     return int(text[:14], 16)
+
+
+def position(seq: int, number: int, tag: str) -> str:
+    """Return what clients see of a place in the queue with `tag`: opaque text to them."""
+    return f"{seq:014x}{number:014x}{tag}"
+
+
+def parse_position(text: str, tag: str) -> tuple[int, int] | None:
+    """Return sequence and number of a position, or None if it is none of that queue."""
+    if not _POSITION.fullmatch(text) or text[28:] != tag:
+        return None
+    return int(text[:14], 16), int(text[14:28], 16)
 
 
 def new_claim_id() -> str:

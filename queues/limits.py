@@ -58,7 +58,7 @@ class Limits:
 
 
 def check_queue_name(field: str, name: str) -> str:
-    """Return `name` if it is 1 to 64 ASCII letters, digits, `_`, `-` or `.`."""
+    """Return `name`, of a queue or a cursor, if it is 1 to 64 of `A-Za-z0-9_.-`."""
     if not _QUEUE_NAME.fullmatch(name):
         raise InvalidRequest(
             f"{field} must be 1 to {MAX_QUEUE_NAME_CHARS} characters out of "

@@ -12,6 +12,8 @@ from queues.config import Settings
 from queues.operations import Operations
 from transport import bodies, errors
 from transport.audience import check_rules
+from transport.cursor_requests import CursorRequestReader
+from transport.cursor_responses import CursorResponseWriter
 from transport.grant_requests import GrantRequestReader
 from transport.grant_responses import GrantResponseWriter
 from transport.headers import HeaderReader
@@ -23,6 +25,12 @@ from transport.letter_responses import LetterResponseWriter
 from transport.middleware import Lifespan, RequestContext
 from transport.requests import RequestReader
 from transport.resources.claims import ClaimCollection, ClaimItem
+from transport.resources.cursors import (
+    CursorAcknowledgement,
+    CursorCollection,
+    CursorItem,
+    CursorMessages,
+)
 from transport.resources.dead_letters import DeadLetterCollection, QueueRedrive
 from transport.resources.deliveries import DeliveryCollection, DeliveryReplay
 from transport.resources.health import HealthReport, Ping
@@ -98,6 +106,9 @@ def create_app(
             SignalResponseWriter(responses, public_url=settings.public_url),
         ),
         **_subscription_routes(operations, *subscribing),
+        **_cursor_routes(
+            operations, CursorRequestReader(settings), CursorResponseWriter(responses)
+        ),
         f"{PREFIX}/websocket": WebSocket(operations, settings, clock, door),
     }
     for path, resource in routes.items():
@@ -134,6 +145,19 @@ def _queue_routes(
         f"{queue}/messages/{{message_id}}": MessageItem(messages, *shown),
         f"{queue}/claims": ClaimCollection(claims, polls, *shown),
         f"{queue}/claims/{{claim_id}}": ClaimItem(claims, *shown),
+    }
+
+
+def _cursor_routes(
+    operations: Operations, requests: CursorRequestReader, responses: CursorResponseWriter
+) -> dict[str, object]:
+    above = f"{PREFIX}/queues/{{queue}}/cursors"
+    cursors = (operations.cursors, requests, responses)
+    return {
+        above: CursorCollection(*cursors),
+        f"{above}/{{cursor}}": CursorItem(*cursors),
+        f"{above}/{{cursor}}/messages": CursorMessages(*cursors),
+        f"{above}/{{cursor}}/ack": CursorAcknowledgement(*cursors),
     }
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import falcon
@@ -39,6 +41,8 @@ _ANSWERS: dict[type[errors.NuskuError], tuple[str, str]] = {
     errors.SubscriptionNotFound: (falcon.HTTP_404, "Not found"),
     errors.ClaimNotFound: (falcon.HTTP_404, "Not found"),
     errors.ClaimLost: (falcon.HTTP_404, "Not found"),
+    errors.CursorNotFound: (falcon.HTTP_404, "Not found"),
+    errors.CursorTooOld: (falcon.HTTP_410, "Cursor too old"),
     errors.MessageClaimed: (falcon.HTTP_403, "Unable to delete"),
     errors.DeleteUnderLostClaim: (falcon.HTTP_400, "Unable to delete"),
     errors.DeleteUnderOthersClaim: (falcon.HTTP_403, "Unable to delete"),
@@ -111,6 +115,7 @@ def install(app: falcon.asgi.App[Any, Any]) -> None:
     app.add_error_handler(errors.QuotaExceeded, _quota_exceeded)
     app.add_error_handler(errors.RateExceeded, _rate_exceeded)
     app.add_error_handler(errors.SubscriptionExists, _subscription_exists)
+    app.add_error_handler(errors.CursorTooOld, _cursor_too_old)
     app.add_error_handler(errors.StorageUnavailable, _storage_unavailable)
     app.add_error_handler(ClientGone, _client_gone)
 
@@ -147,6 +152,16 @@ async def _subscription_exists(
     _answer(req, resp, falcon.HTTP_409, "Resource conflict", str(ex), ex.code)
 
 
+async def _cursor_too_old(
+    req: falcon.asgi.Request,
+    resp: falcon.asgi.Response,
+    ex: errors.CursorTooOld,
+    params: dict[str, Any],
+) -> None:
+    more = {"oldest": ex.oldest, "lost": ex.lost}
+    _answer(req, resp, *described(ex), more)
+
+
 async def _quota_exceeded(
     req: falcon.asgi.Request,
     resp: falcon.asgi.Response,
@@ -165,12 +180,12 @@ async def _rate_exceeded(
 ) -> None:
     """Answer 429, or 503 to clients that would take 429 for success and lose messages."""
     agent = req.get_header("User-Agent") or ""
-    status, *told = described(ex)
+    told = described(ex)
     if agent.startswith(_DEAF_TO_429):
-        status = 503
+        told = told._replace(status=503)
     resp.set_header("Retry-After", str(max(1, math.ceil(ex.retry_after_s))))
     req.scope[PAUSE_S] = REFUSAL_PAUSE_S
-    _answer(req, resp, status, *told)
+    _answer(req, resp, *told)
 
 
 async def _http_error(
@@ -216,12 +231,18 @@ def _answer(
     title: str,
     description: str,
     code: str | None,
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Render an error in the encoding that the client accepts, JSON when in doubt.
 
     What was not read of the request ends with the connection, if `req.context.close`.
     """
-    document: dict[str, Any] = {"title": title, "description": description, "code": code}
+    document: dict[str, Any] = {
+        "title": title,
+        "description": description,
+        "code": code,
+        **more,
+    }
     if status in (401, falcon.HTTP_401):
         # Keystone's shape, for clients that look for it there.
         document["error"] = {"code": 401, "title": title, "message": description}

@@ -121,15 +121,9 @@ class RequestReader:
         return limit
 
     def wait_s(self, req: falcon.asgi.Request) -> int:
-        """Return how many seconds to wait if there is nothing; 0 without `wait`.
-
-        Raises: InvalidRequest for more than is allowed.
-        """
+        """Return how many seconds to wait if there is nothing; see the function below."""
         # PERF: most requests do not wait.
-        if "wait" not in req.params:
-            return 0
-        wait_s = req.get_param_as_int("wait", required=True)
-        return check_range("wait", wait_s, 0, self._settings.max_wait_s)
+        return wait_s(req, self._settings.max_wait_s) if "wait" in req.params else 0
 
     async def metadata(self, req: falcon.asgi.Request) -> dict[str, Any]:
         """Return the metadata for a new queue; no body means none."""
@@ -199,6 +193,15 @@ def purged_types(wanted: Sequence[str] | None) -> Collection[str]:
             f"resource_types must be a list out of {', '.join(RESOURCE_TYPES)}."
         )
     return wanted
+
+
+def wait_s(req: falcon.asgi.Request, max_wait_s: int) -> int:
+    """Return how many seconds to wait if there is nothing; 0 without `wait`.
+
+    Raises: InvalidRequest for more than is allowed.
+    """
+    wanted_s: int = req.get_param_as_int("wait", default=0)
+    return check_range("wait", wanted_s, 0, max_wait_s)
 
 
 def detailed(req: falcon.asgi.Request) -> bool:

@@ -112,20 +112,20 @@ class ResponseWriter:
     ) -> None:
         """Answer with a page of messages and a link to the next one."""
         marker = None if page.next_seq is None else ids.message_id(page.next_seq, page.tag)
-        document = {"messages": self._shown(req, queue, page), "links": links(req, marker)}
+        document = {"messages": self.shown(req, queue, page), "links": links(req, marker)}
         self.document(req, resp, document)
 
     def messages(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str, found: Snapshot
     ) -> None:
         """Answer with messages that were asked for by id."""
-        self.document(req, resp, {"messages": self._shown(req, queue, found)})
+        self.document(req, resp, {"messages": self.shown(req, queue, found)})
 
     def message(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str, found: Snapshot
     ) -> None:
         """Answer with one bare message."""
-        self.document(req, resp, self._shown(req, queue, found)[0])
+        self.document(req, resp, self.shown(req, queue, found)[0])
 
     def popped(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, popped: Snapshot
@@ -160,7 +160,7 @@ class ResponseWriter:
             "age": max(0, view.now_ms - claim.leased_ms) // 1000,
             "ttl": claim.lease_ms // 1000,
             "href": _claim_href(queue, claim.id),
-            "messages": self._shown(req, queue, held),
+            "messages": self.shown(req, queue, held),
         }
         self.document(req, resp, document)
 
@@ -181,7 +181,7 @@ class ResponseWriter:
         }
         self.document(req, resp, document)
 
-    def _shown(
+    def shown(
         self, req: falcon.asgi.Request, queue: str, found: Snapshot
     ) -> Sequence[Item | Detailed]:
         """Return the messages for a document, with more than Zaqar's keys if asked for."""

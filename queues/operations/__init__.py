@@ -12,6 +12,7 @@ from queues.operations.claims import ClaimOperations
 from queues.operations.contributions import Contributions
 from queues.operations.courier import ToJson
 from queues.operations.credentials import CredentialRegister
+from queues.operations.cursors import CursorOperations
 from queues.operations.dead_letters import DeadLetterOperations
 from queues.operations.endings import Endings
 from queues.operations.following import Following
@@ -91,6 +92,7 @@ class Operations:
         self.polls = LongPolls(
             storage, limits, clock, policies, self.claims, self.messages, self.waiting
         )
+        self.cursors = CursorOperations(storage, limits, clock, self.waiting)
         self.shares = ShareOperations(
             storage,
             clock,

@@ -31,6 +31,10 @@ class Patience(NamedTuple):
     is_there: Callable[[], bool]
 
 
+#: Of somebody who wants an answer now.
+AT_ONCE = Patience(0, lambda: True)
+
+
 class LongPolls:
     """Claim, list and pop; who finds nothing waits.
 

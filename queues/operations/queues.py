@@ -12,6 +12,7 @@ from queues.identity import Grant
 from queues.limits import Limits, check_count
 from queues.model import Queue, Stats
 from queues.operations.accounts import NOTHING
+from queues.operations.cursors import forget_cursors
 from queues.operations.policies import Policies
 from queues.operations.quotas import Quotas
 from queues.patch import Change
@@ -159,8 +160,11 @@ class QueueOperations:
         metadata.check(queue, document, self._limits, encrypts=encrypts)
 
     async def delete(self, project: str, queue: str) -> None:
-        """Delete the queue and all in it. An absent queue is no error."""
-        await self._storage.queues.delete(project, queue, now_ms=self._clock.now_ms())
+        """Delete the queue, all in it, and its cursors. An absent queue is no error."""
+        now_ms = self._clock.now_ms()
+        # NOTE: first the cursors, so that none is left when only half of this happens.
+        await forget_cursors(self._storage, project, queue, now_ms=now_ms)
+        await self._storage.queues.delete(project, queue, now_ms=now_ms)
 
     async def purge(self, project: str, queue: str) -> None:
         """Remove every message in every state, in constant time."""

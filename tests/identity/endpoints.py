@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from queues import ids
 from tests.transport.service import PATCH, Answer, Service
 
 #: What answers anybody, whatever the strategy.
@@ -24,6 +25,7 @@ _SUBSCRIPTION = f"{_SUBSCRIPTIONS}/{{subscription_id}}"
 _ITEM = {
     "message_id": "0123456789abcdef",
     "claim_id": "0" * 32,
+    "cursor": "c1",
     "queue": "q1",
     "subscription_id": "0" * 24,
 }
@@ -88,6 +90,17 @@ ENDPOINTS = (
     Endpoint("GET", f"{_QUEUE}/claims/{{claim_id}}", "claims:get"),
     Endpoint("PATCH", f"{_QUEUE}/claims/{{claim_id}}", "claims:update", "", {"ttl": 60}),
     Endpoint("DELETE", f"{_QUEUE}/claims/{{claim_id}}", "claims:delete"),
+    Endpoint("GET", f"{_QUEUE}/cursors", "cursors:get_all"),
+    Endpoint("PUT", f"{_QUEUE}/cursors/{{cursor}}", "cursors:create"),
+    Endpoint("GET", f"{_QUEUE}/cursors/{{cursor}}", "cursors:get"),
+    Endpoint("GET", f"{_QUEUE}/cursors/{{cursor}}/messages", "messages:get_all"),
+    Endpoint(
+        "POST",
+        f"{_QUEUE}/cursors/{{cursor}}/ack",
+        "cursors:update",
+        document={"position": ids.position(0, 0, ids.queue_tag("p1", "q1"))},
+    ),
+    Endpoint("DELETE", f"{_QUEUE}/cursors/{{cursor}}", "cursors:delete"),
     Endpoint("GET", f"{_QUEUE}/dead_letters", "dead_letters:get_all"),
     Endpoint(
         "POST",

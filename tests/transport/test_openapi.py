@@ -151,6 +151,7 @@ def test_an_example_can_be_sent_in_each_encoding(
         path_parameters={
             "queue": "orders",
             "claim_id": "a",
+            "cursor": "c",
             "signal": "boot-17",
             "subscription_id": "a",
         },

@@ -32,27 +32,33 @@ _VERSIONS = {
 _SUBSCRIPTIONS = "/queues/{queue_name}/subscriptions"
 _SUBSCRIPTION = f"{_SUBSCRIPTIONS}/{{subscription_id}}"
 
+_LISTED = "{?marker,limit,echo,include_claimed,include_delayed,wait}"
+
 #: rel -> (path with its query template, methods). What Zaqar has bears its names.
 _HOME: dict[str, tuple[str, tuple[str, ...]]] = {
     "rel/queues": ("/queues{?marker,limit,detailed,name,with_count}", ("GET",)),
     "rel/queue": ("/queues/{queue_name}", ("GET", "HEAD", "PUT", "DELETE", "PATCH")),
     "rel/queue_stats": ("/queues/{queue_name}/stats", ("GET",)),
     "rel/queue_purge": ("/queues/{queue_name}/purge", ("POST",)),
-    "rel/messages": (
-        "/queues/{queue_name}/messages{?marker,limit,echo,include_claimed,include_delayed}",
-        ("GET",),
-    ),
+    "rel/messages": (f"/queues/{{queue_name}}/messages{_LISTED}", ("GET",)),
     "rel/post_messages": ("/queues/{queue_name}/messages", ("POST",)),
-    "rel/messages_delete": ("/queues/{queue_name}/messages{?ids,pop}", ("DELETE",)),
+    "rel/messages_delete": ("/queues/{queue_name}/messages{?ids,pop,wait}", ("DELETE",)),
     "rel/message_get": ("/queues/{queue_name}/messages/{message_id}", ("GET",)),
     "rel/message_delete": (
         "/queues/{queue_name}/messages/{message_id}{?claim_id}",
         ("DELETE",),
     ),
     "rel/claim": ("/queues/{queue_name}/claims/{claim_id}", ("GET",)),
-    "rel/post_claim": ("/queues/{queue_name}/claims{?limit}", ("POST",)),
+    "rel/post_claim": ("/queues/{queue_name}/claims{?limit,wait}", ("POST",)),
     "rel/patch_claim": ("/queues/{queue_name}/claims/{claim_id}", ("PATCH",)),
     "rel/delete_claim": ("/queues/{queue_name}/claims/{claim_id}", ("DELETE",)),
+    "rel/cursors": ("/queues/{queue_name}/cursors{?marker,limit}", ("GET",)),
+    "rel/cursor": ("/queues/{queue_name}/cursors/{cursor}", ("PUT", "GET", "DELETE")),
+    "rel/cursor_messages": (
+        "/queues/{queue_name}/cursors/{cursor}/messages{?after,limit,wait}",
+        ("GET",),
+    ),
+    "rel/cursor_ack": ("/queues/{queue_name}/cursors/{cursor}/ack", ("POST",)),
     "rel/subscriptions_get": (f"{_SUBSCRIPTIONS}{{?marker,limit}}", ("GET",)),
     "rel/subscriptions_post": (_SUBSCRIPTIONS, ("POST",)),
     "rel/subscription": (_SUBSCRIPTION, ("GET", "DELETE")),
