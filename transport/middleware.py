@@ -91,12 +91,13 @@ class RequestContext:
             self._authorization.check(rule, identity, name)
 
 
-_ITEMS = ("message_id", "claim_id", "subscription_id", "cursor")
-
-
 def _is_limited(resource: Any) -> bool:
     """Say whether a resource counts against rates: not where an operator sets them."""
     return getattr(resource, "limited", True)
+
+
+#: Parts of paths that name something in a queue.
+_ITEMS = ("message_id", "claim_id", "subscription_id", "cursor")
 
 
 def _check_path(req: falcon.asgi.Request, params: dict[str, Any]) -> None:
@@ -107,7 +108,7 @@ def _check_path(req: falcon.asgi.Request, params: dict[str, Any]) -> None:
     if raw_path.startswith(b"//") or (b"%" in raw_path and b"%2f" in raw_path.lower()):
         raise falcon.HTTPRouteNotFound
     # A trailing slash is no item; an empty queue name has an error of its own.
-    if "" in (params.get(name) for name in _ITEMS):
+    if "" in params.values() and any(params.get(name) == "" for name in _ITEMS):
         raise falcon.HTTPRouteNotFound
 
 
