@@ -96,6 +96,7 @@ class MongoClaims(ClaimStore):
         if await answers.mark_done(db, life, key, token):
             return _claim(lease, taken), True
         await leasing.undo(db, taken)
+        db.tell(doc["_id"])
         return None, False
 
     @bounded
@@ -134,6 +135,7 @@ class MongoClaims(ClaimStore):
             return
         lease = Lease(claim_id, lease_ms, grace_ms, now_ms)
         await self._renew(doc["bucket"], lease)
+        self.db.tell(doc["_id"])
         if idempotency:
             await answers.record(
                 self.db, doc["life"], idempotency, now_ms, new_token(), renewed=claim_id
@@ -180,6 +182,7 @@ class MongoClaims(ClaimStore):
             await self.db.messages.update_many(
                 _held(doc["bucket"], claim_id, now_ms), leasing.READY
             )
+            self.db.tell(doc["_id"])
 
 
 class _Request(NamedTuple):

@@ -85,6 +85,7 @@ async def finish(db: Database, marked: Sequence[Document], *, now_ms: int) -> No
     for doc in decided:
         await staging.show_all(db, doc["to"]["bucket"], doc["to"]["token"], [doc["to"]["seq"]])
         await _remove(db, [doc], doc["to"]["token"])
+        _tell(db, doc)
     undecided = sorted((doc for doc in marked if "to" not in doc), key=itemgetter("_id"))
     for _, docs in groupby(sorted(undecided, key=_way), key=_way):
         await _finish(db, list(docs), now_ms=now_ms)
@@ -109,8 +110,15 @@ async def _finish(db: Database, marked: Sequence[Document], *, now_ms: int) -> N
             await _remove(db, marked, taken.token)
         await sequence.close(db, taken.queue_id, [taken.token])
         if stored:
+            db.hint(taken.queue_id)
             return
     raise StorageUnavailable("too many fences in a dead-letter queue")
+
+
+def _tell(db: Database, moved: Document) -> None:
+    """Let others hear of a message that was shown by whoever found it decided."""
+    order = moved["move"]
+    db.tell(queue_id(unescape(order["project"]), unescape(order["queue"])))
 
 
 def _source(staged: Document) -> str:

@@ -28,6 +28,7 @@ from storage_drivers.mongodb.posting import Poster
 from storage_drivers.mongodb.queues import MongoQueues
 from storage_drivers.mongodb.quotas import MongoQuotas
 from storage_drivers.mongodb.records import MongoRecords
+from storage_drivers.mongodb.wakeups import MongoWakeups
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +58,8 @@ class Driver(Storage):
         self.credentials = MongoCredentials(self.db)
         self.quotas = MongoQuotas(self.db)
         self.records = MongoRecords(self.db)
+        self.wakeups = self._wakeups = MongoWakeups(self.db)
+        self.db.hint, self.db.tell = self._wakeups.hint, self._wakeups.tell_queue
 
     async def open(self) -> None:
         """See Storage."""
@@ -128,6 +131,9 @@ class Driver(Storage):
         self.db.token_buckets = database["token_buckets"].with_options(
             read_concern=ReadConcern("local"), write_concern=WriteConcern(w=1, j=False)
         )
+        # NOTE: on shards a stream may be ten seconds late: it waits for those with no writes.
+        self.db.streams = "setName" in hello
+        self.db.told = database["queues"].with_options(write_concern=WriteConcern(w=1, j=False))
         self.db.sharded = hello.get("msg") == "isdbgrid"
         if not standalone:
             self.db.causal = self._session
@@ -140,6 +146,7 @@ class Driver(Storage):
     async def close(self) -> None:
         """See Storage."""
         await self._poster.drain()
+        await self._wakeups.close()
         if self._client is not None:
             await _disconnect(self._client)
 

@@ -38,7 +38,7 @@ class Post(NamedTuple):
         for attempt in range(_ATTEMPTS):
             answer = await idempotency.find(db, doc["life"], self.key, self.now_ms)
             if answer is not None:
-                return await self._repeat(db, answer)
+                return await self._repeat(db, poster, answer)
             taken = await self._reserve(db, repeated=attempt > 0)
             if taken is None or taken.life != doc["life"]:
                 raise QueueChanged("the queue is not at this version")
@@ -87,7 +87,7 @@ class Post(NamedTuple):
             db, taken.life, self.key, self.now_ms, taken.token, **answer
         )
 
-    async def _repeat(self, db: Database, answer: Document) -> Sequence[int]:
+    async def _repeat(self, db: Database, poster: Poster, answer: Document) -> Sequence[int]:
         """Return the answer, after showing what the first call may not have shown any more.
 
         NOTE: whoever took the record of the first call may have found nothing, and removed it.
@@ -99,6 +99,7 @@ class Post(NamedTuple):
             await outbox.hold(db, left, now_ms=self.now_ms)
             await staging.show(db, token, docs)
             await outbox.release(db, left)
+            poster.close_later(self.queue_id, token)
         return seqs
 
     def _outboxes(self, first: int) -> list[Outbox]:

@@ -13,6 +13,12 @@
               see sequence.py
     gone      tombstones only: when the sweep may remove them
 
+and one for each topic that was told lately, see wakeups.py::
+
+    _id       escaped project, kind, escaped name, with spaces between
+    told      new whenever it is told
+    gone      as above, or FRESH: the sweep decides when
+
 `messages`: one document a message::
 
     _id       bucket and sequence in 14 hexadecimal digits, so that _id order is queue order
@@ -61,7 +67,7 @@ from typing import Any, TypeVar
 
 from pymongo.read_concern import ReadConcern
 
-from queues.model import RecordKind
+from queues.model import RecordKind, TopicKind
 
 Document = dict[str, Any]
 #: A collection of the asynchronous client; driver.py alone knows which client that is.
@@ -81,6 +87,8 @@ FENCE = HIDDEN + 2
 NEVER = 2**60
 #: Before every time.
 BEFORE_ALL = -1
+#: `gone` of what was told and has not been met by a sweep since.
+FRESH = 1
 
 #: `_id` of the version of all revocations; those of credentials have a space in them.
 REVOCATIONS = "revocations"
@@ -94,6 +102,10 @@ REMEMBERED_QUEUES = 10_000
 _ESCAPED = re.compile(r"[!~]([0-9a-f]{2})|(.)", re.DOTALL)
 
 
+def _ignored(_: str) -> None:
+    """Nobody is there yet to hear of a queue."""
+
+
 @dataclass
 class Database:
     """The collections, filled in when the driver is opened, and what a process remembers.
@@ -102,6 +114,10 @@ class Database:
     what an earlier one saw, also when the primary changes in between; on a standalone
     server it is None. `seqs`, `buckets` and `full_pages` are hints from earlier calls; what
     they say is never trusted without a condition in the store.
+
+    `told` is `queues` for marks that need not be durable, and `streams` says whether the
+    server can push changes. Who changes a queue calls `hint` with its `_id` when other
+    processes see that in its document, else `tell`.
     """
 
     timeout_ms: int
@@ -112,11 +128,15 @@ class Database:
     quotas: Collection = None
     token_buckets: Collection = None
     records: Collection = None
+    told: Collection = None
+    streams: bool = False
     causal: Callable[[], AbstractAsyncContextManager[Any]] = nullcontext
     sharded: bool = False
     seqs: dict[str, int] = field(default_factory=dict)
     buckets: dict[str, str] = field(default_factory=dict)
     full_pages: dict[str, bool] = field(default_factory=dict)
+    hint: Callable[[str], None] = _ignored
+    tell: Callable[[str], None] = _ignored
 
     @staticmethod
     def latest(collection: Collection) -> Collection:
@@ -178,6 +198,17 @@ def scoped_id(project: str, name: str) -> str:
 def queue_id(project: str, queue: str) -> str:
     """Return the `_id` of the queue's document."""
     return scoped_id(project, queue)
+
+
+def queue_names(queue_id: str) -> tuple[str, str]:
+    """Return project and name of the queue whose document has this `_id`."""
+    project, queue = queue_id.split(" ")
+    return unescape(project), unescape(queue)
+
+
+def told_id(project: str, kind: TopicKind, name: str) -> str:
+    """Return the `_id` of a topic's document; those of queues have one space less."""
+    return f"{escape(project)} {kind} {escape(name)}"
 
 
 def record_id(project: str, kind: RecordKind, scope: str, key: str) -> str:

@@ -58,9 +58,12 @@ class MongoMessages(MessageStore):
         poster, key = self._poster, queue_id(project, queue)
         left = Outbox(project, outbox) if outbox else None
         if idempotency is None:
-            return await poster.post(key, queue_version, messages, left, now_ms=now_ms)
-        once = keyed.Post(key, queue_version, messages, idempotency, left, now_ms)
-        return await once.store(self.db, poster)
+            seqs = await poster.post(key, queue_version, messages, left, now_ms=now_ms)
+        else:
+            once = keyed.Post(key, queue_version, messages, idempotency, left, now_ms)
+            seqs = await once.store(self.db, poster)
+        self.db.hint(key)
+        return seqs
 
     @bounded
     async def list(

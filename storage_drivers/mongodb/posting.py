@@ -182,6 +182,7 @@ class Poster:
             await sequence.close(self._db, queue_id, tokens)
         except PyMongoError as ex:
             _log.warning("a reservation stays open until it is fenced: %s", type(ex).__name__)
+            self._db.tell(queue_id)
 
 
 def _number(posts: list[_Post], seqs: Iterable[int]) -> None:

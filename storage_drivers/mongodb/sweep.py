@@ -5,7 +5,15 @@ from __future__ import annotations
 from pymongo import ASCENDING
 
 from storage_drivers.mongodb import dead_letters, leasing
-from storage_drivers.mongodb.layout import MOVING, Collection, Database, Document, bucket_ids
+from storage_drivers.mongodb.layout import (
+    FRESH,
+    MOVING,
+    TOMBSTONE_MS,
+    Collection,
+    Database,
+    Document,
+    bucket_ids,
+)
 
 
 async def sweep(db: Database, *, limit: int, now_ms: int) -> int:
@@ -18,10 +26,11 @@ async def sweep(db: Database, *, limit: int, now_ms: int) -> int:
         + await _remove(db.answers, {"until": {"$lte": now_ms}}, "until", limit)
         + await _remove(
             db.queues,
-            {"gone": {"$gt": 0, "$lte": now_ms}, "leftover": {"$exists": False}},
+            {"gone": {"$gt": FRESH, "$lte": now_ms}, "leftover": {"$exists": False}},
             "gone",
             limit,
         )
+        + await _date_what_was_told(db, limit, now_ms)
         + await _remove(db.credentials, {"expires": {"$lte": now_ms}}, "expires", limit)
         + await _remove(db.records, {"expires": {"$lte": now_ms}}, "expires", limit)
         + await _remove(db.token_buckets, {"full": {"$lte": now_ms}}, "full", limit)
@@ -49,6 +58,18 @@ async def _empty_dropped_buckets(db: Database, limit: int) -> int:
             queue | {"dropped": {"$size": 0}}, {"$unset": {"leftover": ""}}
         )
     return removed + 1
+
+
+async def _date_what_was_told(db: Database, limit: int, now_ms: int) -> int:
+    """Say when the documents of topics may be removed; whoever tells knows no time."""
+    fresh = await db.queues.find({"gone": FRESH}, {"_id": 1}).limit(limit).to_list(None)
+    if not fresh:
+        return 0
+    dated = await db.queues.update_many(
+        {"_id": {"$in": [doc["_id"] for doc in fresh]}, "gone": FRESH},
+        {"$set": {"gone": now_ms + TOMBSTONE_MS}},
+    )
+    return int(dated.modified_count)
 
 
 async def _remove(collection: Collection, where: Document, first: str, limit: int) -> int:

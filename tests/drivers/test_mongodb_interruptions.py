@@ -13,6 +13,7 @@ import pytest
 
 from queues.errors import StorageUnavailable
 from queues.model import Claim, DeadLetterPolicy
+from tests.conformance.ear import Ear, queue_topic
 from tests.conformance.handle import QueueHandle, seqs_of
 from tests.drivers.mongodb_outbox import HELD_S, forget, keys, post_and_tell, take, told
 from tests.drivers.mongodb_storage import orders, through_a_line
@@ -197,6 +198,20 @@ async def test_an_interrupted_move_is_finished_by_the_sweep_and_never_doubled(
         for letter in dead:
             assert letter.dead_letter is not None
             assert letter.dead_letter.queue == "orders"
+
+
+async def test_who_waits_for_letters_hears_of_those_that_the_sweep_brings(
+    mongodb_server: MongoServer,
+) -> None:
+    prepare = an_exhausted_message_and_a_fresh_one
+    async for sound in moments(mongodb_server, prepare, claim_with_policy):
+        dead, ear = sound.on(queue="dead"), Ear(sound.storage)
+        sound.storage.db.streams = True  # type: ignore[attr-defined]
+        await dead.pop(10)
+        await ear.watch(queue_topic("dead"))
+        await sound.sweep_all()
+        if await dead.pop(10):
+            assert queue_topic("dead") in ear.heard
 
 
 async def test_a_move_is_not_repeated_after_the_letter_was_consumed(

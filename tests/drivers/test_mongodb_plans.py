@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 from pymongo import IndexModel
 
-from queues.model import CredentialKind, Rate, Record, RecordKind
+from queues.model import CredentialKind, Rate, Record, RecordKind, Topic, TopicKind
+from tests.conformance.ear import Ear
 from tests.conformance.handle import QueueHandle
 from tests.conformance.project import ProjectHandle
 from tests.drivers.mongodb_outbox import post_and_tell
@@ -45,6 +46,7 @@ async def commands(mongodb_url: str) -> AsyncIterator[list[Command]]:
         await use_credentials(ProjectHandle(queue.storage, queue.clock))
         await use_quotas(ProjectHandle(queue.storage, queue.clock))
         await use_records(queue)
+        await use_wakeups(queue)
         await leave_much_to_sweep(queue)
     yield commands
     with connect(mongodb_url) as connection:
@@ -131,6 +133,15 @@ async def use_records(queue: QueueHandle) -> None:
     *_, (_, taken) = await records.take(limit=10, lease_ms=1000, now_ms=now_ms)
     await records.replace(queue.project, taken, now_ms=now_ms)
     await records.delete(*place, "key", version=7, now_ms=now_ms)
+
+
+async def use_wakeups(queue: QueueHandle) -> None:
+    """Listen, and tell; the sweep will meet what was told."""
+    topic = Topic(queue.project, TopicKind.QUEUE, queue.queue)
+    ear = Ear(queue.storage)
+    await ear.watch(topic)
+    queue.storage.wakeups.tell(topic)
+    await ear.hears(topic)
 
 
 async def leave_much_to_sweep(queue: QueueHandle) -> None:
