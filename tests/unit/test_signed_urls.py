@@ -113,3 +113,25 @@ def test_milliseconds_forget_the_fraction_that_is_not_signed() -> None:
     zone = timezone(timedelta(hours=2))
     moment = datetime(1970, 1, 1, 2, 0, 1, 999999, tzinfo=zone)
     assert signed_urls.milliseconds(moment) == 1000
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/v2/queues/q/messages", "q"),
+        ("/v2/queues/q/messages/1", "q"),
+        ("/v2/queues/q/claims", "q"),
+        ("/v2/signals/s/signal", "s"),
+        ("/v2/signals/s", None),
+        ("/v2/signals/s/messages", None),
+        ("/v2/queues/q/signal", None),
+        ("/v2/queues/q/stats", None),
+        ("/v2/tokens", None),
+        ("", None),
+    ],
+)
+def test_a_signed_path_leads_to_a_queue_or_a_signal_or_nowhere(
+    path: str, name: str | None
+) -> None:
+    target = signed_urls.target(path)
+    assert (target and target[0]) == name
