@@ -10,12 +10,12 @@ handle that has ended never changes its state again.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from queues import subscribers
+from queues.errors import InvalidRequest
 from queues.limits import Limits, check_queue_name, check_range
 
 MAX_COUNT = 1000
@@ -62,9 +62,10 @@ class Signal(NamedTuple):
 
 
 class Target(NamedTuple):
-    """Where to tell of the end: a queue, by its name."""
+    """Where to tell of the end: a queue, by its name, or a webhook, by its URL."""
 
-    queue: str
+    queue: str | None = None
+    webhook: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,15 @@ class Progress(NamedTuple):
     at_ms: int
 
 
+class Contribution(NamedTuple):
+    """What one sender said and when, as it is kept."""
+
+    status: Status
+    reason: str | None
+    data: Any
+    at_ms: int
+
+
 @dataclass(frozen=True, slots=True)
 class Handle:
     """A wait as it stands; times in ms since the epoch.
@@ -94,8 +104,8 @@ class Handle:
     `incarnation` tells it from others of its name, before and after. `senders` are the ids
     that count, in the order in which they came, and `failed_by` is whose failure ended the
     wait. `lineage` are the credentials of who made it, `url_expires_ms` when its URL ends.
-    `told` says that the target, if there is one, knows of the end; `attempts` how often
-    telling it has failed.
+    `secret` signs what a webhook is told. `told` says that the target, if there is one,
+    knows of the end; `attempts` how often telling it has failed.
     """
 
     incarnation: str
@@ -109,6 +119,7 @@ class Handle:
     senders: tuple[str, ...] = ()
     failed_by: str | None = None
     ended_ms: int | None = None
+    secret: str | None = None
     progress: Progress | None = None
     told: bool = False
     attempts: int = 0
@@ -159,7 +170,25 @@ def check(terms: Terms, limits: Limits) -> None:
     if terms.heartbeat_s is not None:
         check_range("heartbeat", terms.heartbeat_s, 1, terms.timeout_s)
     if terms.notify is not None:
-        check_queue_name("notify.queue", terms.notify.queue)
+        _check_target(terms.notify)
+
+
+def _check_target(target: Target) -> None:
+    if (target.queue is None) == (target.webhook is None):
+        raise InvalidRequest("notify must have either a queue or a webhook.")
+    if target.queue is not None:
+        check_queue_name("notify.queue", target.queue)
+    if target.webhook is not None:
+        _check_webhook(target.webhook)
+
+
+def _check_webhook(url: str) -> None:
+    if not url.startswith(("http://", "https://")):
+        raise InvalidRequest("notify.webhook must be an http or https URL.")
+    try:
+        subscribers.parse(url)
+    except InvalidRequest as ex:
+        raise InvalidRequest(f"notify.webhook: {ex}") from ex
 
 
 def settled(handle: Handle, now_ms: int) -> Handle:
@@ -238,49 +267,3 @@ def due_ms(handle: Handle, now_ms: int) -> int | None:
         return None
     pause_s = min(2**handle.attempts, _MAX_PAUSE_S) if handle.attempts else 0
     return now_ms + pause_s * 1000
-
-
-def encoded(handle: Handle) -> bytes:
-    """Return the handle as stored."""
-    document = {name: getattr(handle, name) for name in Handle.__dataclass_fields__}
-    notify = handle.terms.notify
-    terms = {**asdict(handle.terms), "notify": notify and notify._asdict()}
-    progress = handle.progress and handle.progress._asdict()
-    return _dumped({**document, "terms": terms, "progress": progress})
-
-
-def decoded(stored: bytes) -> Handle:
-    """Return the handle that `encoded` made bytes of."""
-    document = json.loads(stored)
-    terms, progress = document["terms"], document["progress"]
-    terms["notify"] = terms["notify"] and Target(**terms["notify"])
-    document["terms"] = Terms(**terms)
-    document["progress"] = progress and Progress(**progress)
-    document["state"] = State(document["state"])
-    for name in ("senders", "lineage"):
-        document[name] = tuple(document[name])
-    return Handle(**document)
-
-
-class Contribution(NamedTuple):
-    """What one sender said and when, as it is kept."""
-
-    status: Status
-    reason: str | None
-    data: Any
-    at_ms: int
-
-
-def encoded_contribution(contribution: Contribution) -> bytes:
-    """Return what a sender said as stored."""
-    return _dumped(contribution._asdict())
-
-
-def decoded_contribution(stored: bytes) -> Contribution:
-    """Return what `encoded_contribution` made bytes of."""
-    document: dict[str, Any] = json.loads(stored)
-    return Contribution(**{**document, "status": Status(document["status"])})
-
-
-def _dumped(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()

@@ -20,7 +20,8 @@ from transport.requests import RequestReader
 
 
 class _Target(msgspec.Struct, forbid_unknown_fields=True):
-    queue: str
+    queue: str | msgspec.UnsetType = msgspec.UNSET
+    webhook: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Terms(msgspec.Struct, forbid_unknown_fields=True):
@@ -44,7 +45,8 @@ class SignalRequestReader:
         """Return what is to be waited for."""
         data = await self._bodies.read(req, self._settings.max_queue_metadata_bytes)
         wanted = media.decode(Document(data, media.named(req.content_type)), _Terms)
-        notify = None if wanted.notify is None else Target(wanted.notify.queue)
+        given = wanted.notify
+        notify = None if given is None else Target(**msgspec.to_builtins(given))
         shown = msgspec.to_builtins(wanted.data)
         return Terms(wanted.count, wanted.timeout, wanted.heartbeat, shown, notify)
 

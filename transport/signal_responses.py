@@ -9,7 +9,7 @@ import falcon.asgi
 
 from queues.operations.signalling import Receipt
 from queues.operations.signals import Made, Shown, SignalPage
-from queues.signals import Contribution, Handle, Outcome, Progress
+from queues.signals import Contribution, Handle, Outcome, Progress, Target
 from transport.identity import presented_urls
 from transport.items import PREFIX, timestamp
 from transport.responses import ResponseWriter, links
@@ -33,6 +33,9 @@ class SignalResponseWriter:
         resp.status = falcon.HTTP_201 if made.is_new else falcon.HTTP_200
         resp.set_header("Location", f"{PREFIX}/signals/{name}")
         document = _handle(name, made.handle)
+        if made.handle.secret is not None:
+            # SECURITY: shown to who may make handles, and not to who may only look at them.
+            document["notify"]["secret"] = made.handle.secret
         document["url"] = document["url_expires"] = None
         if made.url is not None:
             (path,) = made.url.terms.paths
@@ -88,12 +91,16 @@ def _handle(name: str, handle: Handle) -> dict[str, Any]:
         "timeout": terms.timeout_s,
         "heartbeat": terms.heartbeat_s,
         "data": terms.data,
-        "notify": terms.notify and terms.notify._asdict(),
+        "notify": terms.notify and _target(terms.notify),
         "progress": handle.progress and _progress(handle.progress),
         "created": timestamp(handle.created_ms),
         "deadline": timestamp(handle.deadline_ms),
         "ended": None if handle.ended_ms is None else timestamp(handle.ended_ms),
     }
+
+
+def _target(target: Target) -> dict[str, str]:
+    return {kind: name for kind, name in target._asdict().items() if name is not None}
 
 
 def _progress(progress: Progress) -> dict[str, Any]:

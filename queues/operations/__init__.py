@@ -126,11 +126,12 @@ class Operations:
             authorization=self.authorization,
             shares=self.shares,
             room=self.waiting,
+            asks_receivers=notifying.confirmation,
         )
         self.signalling = Signalling(
             clock, handles=handles, contributions=contributions, register=self.credentials
         )
-        endings = Endings(clock, handles=handles, messages=self.messages)
+        endings = Endings(clock, handles=handles, messages=self.messages, outbox=self.notices)
         self.agenda.handle(RecordKind.SIGNAL, endings.attend)
 
     async def health(self) -> Health:

@@ -2,7 +2,8 @@
 
 A record is stored before it counts, and the first one of an id stays: who repeats a signal
 repeats what was stored. It lies under the incarnation of its handle, so nothing that was said
-to one handle is ever shown by another of the same name.
+to one handle is ever shown by another of the same name. It is encrypted at rest wherever there
+are keys for that: guests send the passwords that they made up.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from collections.abc import Mapping
 from itertools import count
 from typing import NamedTuple
 
-from queues import ids, signals
+from queues import ids, signal_documents
 from queues.clock import Clock
 from queues.errors import StorageUnavailable
 from queues.model import Record, RecordKind
 from queues.operations.handles import Handles, Kept
+from queues.records import legible
 from queues.signals import Contribution, Signal, Status
 from queues.storage import Storage
 
@@ -51,10 +53,10 @@ class Contributions:
             found = await self._get(project, record)
             if found is None:
                 continue
-            before = signals.decoded_contribution(found.document)
+            before = signal_documents.decoded_contribution(legible(found))
             if signal.status is before.status or before.status is Status.FAILURE:
                 return signal._replace(status=before.status, reason=before.reason)
-            changed = found._replace(document=record.document)
+            changed = record._replace(version=found.version)
             now_ms = self._clock.now_ms()
             if await self._storage.records.replace(project, changed, now_ms=now_ms):
                 return signal
@@ -88,11 +90,11 @@ class Contributions:
             limit=limit,
             now_ms=self._clock.now_ms(),
         )
-        found = {record.key.removeprefix(prefix): record.document for record in records}
+        found = {record.key.removeprefix(prefix): record for record in records}
         counted = set(kept.handle.contributors)
         by_id = {
-            sender: signals.decoded_contribution(document)
-            for sender, document in found.items()
+            sender: signal_documents.decoded_contribution(legible(record))
+            for sender, record in found.items()
             if sender in counted
         }
         return Said(by_id, list(found)[-1] if len(found) == limit else None)
@@ -126,9 +128,10 @@ class Contributions:
             RecordKind.SIGNAL_DATA,
             kept.name,
             _key(kept, signal.id),
-            signals.encoded_contribution(contribution),
+            signal_documents.encoded_contribution(contribution),
             ids.new_version(),
             expires_ms=self._handles.expires_ms(kept.handle),
+            seal=self._storage.capabilities.encrypts,
         )
 
     async def _create(self, project: str, record: Record) -> bool:

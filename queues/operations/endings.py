@@ -11,13 +11,15 @@ import json
 import logging
 from dataclasses import replace
 
-from queues import signals
+from queues import notices, signal_documents, signals
 from queues.clock import Clock
 from queues.errors import InvalidRequest, QuotaExceeded, RateExceeded
 from queues.model import Media, Taken
 from queues.operations.handles import Handles, Kept
 from queues.operations.messages import Draft, MessageOperations
-from queues.signals import Handle
+from queues.operations.notices import Notices
+from queues.records import legible
+from queues.signals import Handle, Target
 
 _log = logging.getLogger("nusku.signals")
 
@@ -28,20 +30,23 @@ _CLIENT_ID = "00000000-0000-0000-0000-000000000000"
 class Endings:
     """Ends handles whose time is over, and tells of those that have ended."""
 
-    def __init__(self, clock: Clock, *, handles: Handles, messages: MessageOperations) -> None:
-        """Work on `handles`; queues are told by `messages`."""
+    def __init__(
+        self, clock: Clock, *, handles: Handles, messages: MessageOperations, outbox: Notices
+    ) -> None:
+        """Work on `handles`; queues are told by `messages`, webhooks by way of the `outbox`."""
         self._clock = clock
         self._handles = handles
         self._messages = messages
+        self._outbox = outbox
 
     async def attend(self, taken: Taken) -> None:
         """Do what is due about a handle.
 
-        May be interrupted, and repeated, at any point: a queue is told once, under a key that
-        it remembers.
+        May be interrupted, and repeated, at any point: who is told again under the same key
+        knows it already.
         """
         project = taken.project
-        kept = Kept(taken.record, signals.decoded(taken.record.document))
+        kept = Kept(taken.record, signal_documents.decoded(legible(taken.record)))
         handle = signals.settled(kept.handle, self._clock.now_ms())
         if handle is kept.handle and handle.is_to_be_told:
             handle = await self._told(project, kept.name, handle)
@@ -49,13 +54,20 @@ class Endings:
         await self._handles.change(project, kept, handle)
 
     async def _told(self, project: str, name: str, handle: Handle) -> Handle:
-        target = handle.terms.notify
-        assert target is not None, "only a target is to be told"  # noqa: S101
+        target = handle.terms.notify or Target()
+        if target.queue is not None:
+            return await self._told_queue(project, name, handle, target.queue)
+        to = notices.address(target.webhook or "", {}, (handle.secret or "",))
+        summary = signals.summary(name, handle)
+        await self._outbox.send(project, name, f"{handle.incarnation}/end", summary, to=to)
+        return replace(handle, told=True)
+
+    async def _told_queue(self, project: str, name: str, handle: Handle, queue: str) -> Handle:
         body = json.dumps(signals.summary(name, handle)).encode()
         try:
             await self._messages.post(
                 project,
-                target.queue,
+                queue,
                 [Draft(body, Media.JSON, None, None)],
                 client_id=_CLIENT_ID,
                 document_bytes=len(body),

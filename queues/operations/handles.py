@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from queues import ids, signals
+from queues import ids, signal_documents, signals
 from queues.clock import Clock
 from queues.errors import StorageUnavailable
 from queues.limits import Limits
 from queues.model import Record, RecordKind, Topic, TopicKind
+from queues.records import legible
 from queues.signals import Handle
 from queues.storage import Storage
 
@@ -33,6 +34,9 @@ class Handles:
 
     A handle whose time is over is never shown as in progress: whoever finds it first ends it,
     in the store. So whatever was shown once stays true, also where clocks differ.
+
+    Handles are encrypted at rest wherever there are keys for that, as they hold data of their
+    makers and secrets of webhooks.
     """
 
     def __init__(
@@ -78,7 +82,7 @@ class Handles:
 
         None when it was changed meanwhile.
         """
-        kept = Kept(record, signals.decoded(record.document))
+        kept = Kept(record, signal_documents.decoded(legible(record)))
         handle = signals.settled(kept.handle, self._clock.now_ms())
         return kept if handle is kept.handle else await self.change(project, kept, handle)
 
@@ -121,9 +125,10 @@ class Handles:
 
     def _filled(self, record: Record, handle: Handle) -> Record:
         return record._replace(
-            document=signals.encoded(handle),
+            document=signal_documents.encoded(handle),
             due_ms=signals.due_ms(handle, self._clock.now_ms()),
             expires_ms=self.expires_ms(handle),
+            seal=self._storage.capabilities.encrypts,
         )
 
     def _tell(self, project: str, name: str) -> None:

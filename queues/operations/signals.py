@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from queues import signals
+from queues import signals, webhook_signatures
 from queues.authorization import Authorization
 from queues.clock import Clock
-from queues.errors import SignalExists, SignalNotFound, StorageUnavailable
+from queues.errors import InvalidRequest, SignalExists, SignalNotFound, StorageUnavailable
 from queues.identity import Grant, Identity
 from queues.limits import Limits, check_count, check_queue_name
 from queues.model import Topic, TopicKind
@@ -25,7 +25,7 @@ from queues.operations.handles import Handles, Kept
 from queues.operations.polls import Patience
 from queues.operations.shares import Share, ShareOperations
 from queues.operations.waiting import WaitingRoom
-from queues.signals import Handle, State, Terms
+from queues.signals import Handle, State, Target, Terms
 
 _ATTEMPTS = 100
 #: A filtered listing reads at most this many handles for one page.
@@ -84,8 +84,12 @@ class SignalOperations:
         authorization: Authorization,
         shares: ShareOperations,
         room: WaitingRoom,
+        asks_receivers: bool,
     ) -> None:
-        """Keep handles in `handles`; `shares` signs their URLs, and waiters are in `room`."""
+        """Keep handles in `handles`; `shares` signs their URLs, and waiters are in `room`.
+
+        `asks_receivers` says that nobody is notified over HTTP who did not agree to it.
+        """
         self._limits = limits
         self._clock = clock
         self._handles = handles
@@ -93,6 +97,7 @@ class SignalOperations:
         self._authorization = authorization
         self._shares = shares
         self._room = room
+        self._asks_receivers = asks_receivers
 
     async def put(self, maker: Identity, name: str, terms: Terms) -> Made:
         """Make a handle, or find the one that was made of the same terms.
@@ -106,7 +111,7 @@ class SignalOperations:
         signals.check(terms, self._limits)
         self._authorization.check("signals:signal", maker, name)
         if terms.notify is not None:
-            self._authorization.check("messages:create", maker, terms.notify.queue)
+            self._check_target(maker, name, terms.notify)
         for _ in range(_ATTEMPTS):
             found = await self._handles.find(maker.project, name)
             if found is None:
@@ -121,9 +126,23 @@ class SignalOperations:
             return Made(handle, url, is_new=found is None)
         raise StorageUnavailable("the signal is made and cancelled faster than it can be read")
 
+    def _check_target(self, maker: Identity, name: str, target: Target) -> None:
+        if target.queue is not None:
+            self._authorization.check("messages:create", maker, target.queue)
+            return
+        self._authorization.check("subscription:create", maker, name)
+        if self._asks_receivers:
+            # SECURITY: or anybody could be called by way of a handle without being asked.
+            raise InvalidRequest(
+                "notify.webhook: this service asks receivers before it notifies them; notify "
+                "a queue, and subscribe the receiver to it."
+            )
+
     def _new(self, maker: Identity, terms: Terms) -> Handle:
         now_ms = self._clock.now_ms()
         handle = Handle(secrets.token_hex(16), terms, now_ms, now_ms, maker.lineage)
+        if terms.notify is not None and terms.notify.webhook is not None:
+            handle = replace(handle, secret=webhook_signatures.new_secret())
         expires_ms = self._handles.expires_ms(handle)
         if maker.grant is not None:
             expires_ms = min(expires_ms, maker.grant.expires_ms)

@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from queues import deliveries
 from queues.authorization import Authorization
+from queues.deliveries import Delivery
 from queues.errors import NuskuError
 from queues.identity import Grant, Identity
 from queues.keys import KeyRing
@@ -15,6 +17,7 @@ from queues.model import Record, RecordKind
 from queues.operations import Operations
 from queues.operations.agenda import LEASE_MS
 from queues.operations.endings import Endings
+from queues.operations.notifying import Notifying
 from queues.operations.polls import Patience
 from queues.operations.signalling import Receipt
 from queues.operations.signals import DataQuery, Made, Shown, SignalQuery
@@ -41,12 +44,21 @@ class Process:
     """One server process: its operations, and the storage whose calls a test may disturb."""
 
     def __init__(
-        self, storage: Storage, clock: MovableClock, policy: dict[str, str] | None = None
+        self,
+        storage: Storage,
+        clock: MovableClock,
+        policy: dict[str, str] | None = None,
+        notifying: Notifying = Notifying(),  # noqa: B008 (immutable)
     ) -> None:
         self.storage = FaultyStorage(storage)
         self.clock = clock
         self.operations = Operations(
-            self.storage, Limits(), clock, keys=KEYS, authorization=Authorization(policy or {})
+            self.storage,
+            Limits(),
+            clock,
+            keys=KEYS,
+            authorization=Authorization(policy or {}),
+            notifying=notifying,
         )
 
     async def put(
@@ -102,13 +114,14 @@ class Process:
         return [kept.name for kept in page.found], page.marker
 
     async def attend(self) -> int:
-        """Do what is due, like the agenda; return how much there was."""
+        """Do what is due about handles, like the agenda; return how much there was."""
         taken = await self.storage.records.take(
             limit=100, lease_ms=LEASE_MS, now_ms=self.clock.now_ms()
         )
-        for one in taken:
+        due = [one for one in taken if one.record.kind is RecordKind.SIGNAL]
+        for one in due:
             await self.endings.attend(one)
-        return len(taken)
+        return len(due)
 
     async def attend_all(self) -> None:
         """Do what is due until nothing is."""
@@ -119,7 +132,25 @@ class Process:
     def endings(self) -> Endings:
         operations = self.operations
         handles = operations.signals._handles  # noqa: SLF001
-        return Endings(self.clock, handles=handles, messages=operations.messages)
+        return Endings(
+            self.clock,
+            handles=handles,
+            messages=operations.messages,
+            outbox=operations.notices,
+        )
+
+    async def notices(self, name: str = NAME) -> list[Delivery]:
+        """Return what is on its way to webhooks, or has been."""
+        records = await self.storage.records.list(
+            PROJECT,
+            RecordKind.DELIVERY,
+            name,
+            prefix="",
+            marker="",
+            limit=100,
+            now_ms=self.clock.now_ms(),
+        )
+        return [deliveries.read(record) for record in records]
 
     async def data_records(self, name: str = NAME) -> Sequence[Record]:
         """Return all that senders said to handles of that name, as it is stored."""
@@ -143,3 +174,4 @@ def url_identity(made: Made) -> Identity:
 
 
 TO_QUEUE = Target("done")
+TO_WEBHOOK = Target(webhook="https://example.org/hook")

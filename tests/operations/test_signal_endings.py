@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 
+from queues import signals, webhook_signatures
 from queues.errors import SignalLate, StorageUnavailable
 from queues.model import Media
 from queues.operations.agenda import LEASE_MS
+from queues.operations.courier import Parcel
 from queues.operations.messages import MessageQuery
+from queues.operations.notifying import Notifying
 from queues.patch import Change
+from queues.retries import Outcome
 from queues.signals import State
 from tests.clock import MovableClock
 from tests.conformance.reference import ReferenceStorage
@@ -20,6 +25,7 @@ from tests.operations.signal_process import (
     NAME,
     PROJECT,
     TO_QUEUE,
+    TO_WEBHOOK,
     Process,
     failure,
     success,
@@ -151,6 +157,65 @@ async def test_whoever_dies_before_saying_that_it_was_told_makes_no_second_messa
     assert await there.attend() == 1
     assert len(await told(there)) == 1
     assert (await there.handle()).told
+
+
+async def test_the_end_is_put_into_the_outbox_for_a_webhook_once(
+    here: Process, there: Process, clock: MovableClock
+) -> None:
+    made = await here.put(1, 60, data=[7], notify=TO_WEBHOOK)
+    await here.send(success("a"))
+
+    async def die(name: str) -> None:
+        if name == "records.create":
+            raise StorageUnavailable("killed")
+
+    here.storage.after = die
+    with pytest.raises(StorageUnavailable):
+        await here.attend()
+    clock.advance(ms=LEASE_MS)
+    assert await there.attend() == 1
+    (delivery,) = await there.notices()
+    assert delivery.notice == signals.summary(NAME, await there.handle())
+    assert delivery.to == {
+        "subscriber": "https://example.org/hook",
+        "options": {},
+        "secrets": [made.handle.secret],
+    }
+
+
+class _Receiver:
+    """A webhook: keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.parcels: list[Parcel] = []
+
+    async def send(self, parcel: Parcel) -> Outcome:
+        self.parcels.append(parcel)
+        return Outcome(status=200)
+
+
+async def test_a_webhook_gets_the_end_signed_with_the_secret_of_the_handle(
+    world: World, clock: MovableClock
+) -> None:
+    receiver = _Receiver()
+    process = Process(ReferenceStorage(world), clock, notifying=Notifying(receiver))
+    agenda = process.operations.agenda
+    running = asyncio.create_task(agenda.run())
+    made = await process.put(1, notify=TO_WEBHOOK)
+    await process.send(failure("a", "no"))
+    async with asyncio.timeout(10):
+        while not receiver.parcels:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    agenda.close()
+    await running
+    (parcel,) = receiver.parcels
+    assert parcel.to.url == "https://example.org/hook"
+    assert json.loads(parcel.letter.body)["state"] == "failure"
+    head, secret = parcel.letter.headers, made.handle.secret
+    assert secret is not None
+    given = (head["webhook-id"], int(head["webhook-timestamp"]), parcel.letter.body)
+    signed = webhook_signatures.headers([secret], *given)
+    assert head["webhook-signature"] == signed["webhook-signature"]
 
 
 async def test_a_handle_that_was_cancelled_tells_nobody(

@@ -19,6 +19,7 @@ from queues.errors import (
 )
 from queues.identity import Grant, Identity
 from queues.model import Topic, TopicKind
+from queues.operations.notifying import Notifying
 from queues.signals import Outcome, Signal, State, Status, Target
 from tests.clock import MovableClock
 from tests.conformance.reference import ReferenceStorage
@@ -27,6 +28,7 @@ from tests.operations.signal_process import (
     NAME,
     PROJECT,
     TO_QUEUE,
+    TO_WEBHOOK,
     Process,
     failure,
     success,
@@ -89,7 +91,11 @@ async def test_a_repeated_put_shows_how_the_wait_went(here: Process) -> None:
 
 @pytest.mark.parametrize(
     ("rule", "terms"),
-    [("signals:signal", {}), ("messages:create", {"notify": TO_QUEUE})],
+    [
+        ("signals:signal", {}),
+        ("messages:create", {"notify": TO_QUEUE}),
+        ("subscription:create", {"notify": TO_WEBHOOK}),
+    ],
 )
 async def test_nobody_hands_on_what_they_may_not_do(
     world: World, clock: MovableClock, rule: str, terms: dict[str, Any]
@@ -109,6 +115,15 @@ async def test_the_queue_that_is_told_lies_within_the_grant_of_the_maker(
     with pytest.raises(Forbidden):
         await here.put(maker=maker, notify=TO_QUEUE)
     await here.put(maker=maker, notify=Target("bored"))
+
+
+async def test_no_webhook_is_called_where_receivers_are_asked_before(
+    world: World, clock: MovableClock
+) -> None:
+    asking = Process(ReferenceStorage(world), clock, notifying=Notifying(confirmation=True))
+    with pytest.raises(InvalidRequest, match=r"notify\.webhook"):
+        await asking.put(notify=TO_WEBHOOK)
+    await asking.put(notify=TO_QUEUE)
 
 
 async def test_a_url_outlives_neither_its_handle_nor_the_token_of_its_maker(

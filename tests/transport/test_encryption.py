@@ -224,3 +224,29 @@ async def test_a_repeated_post_is_recognised(server: With) -> None:
         other = {"messages": [{"body": "other"}]}
         reused = await service.post(MESSAGES, other, headers=headers)
         assert reused.error == (409, "Resource conflict")
+
+
+async def test_wait_handles_and_what_is_said_to_them_are_not_on_disk(
+    server: With, tmp_path: Path
+) -> None:
+    terms = {"timeout": 60, "count": 3, "data": "for dawn"}
+    async with server(k1=K1) as service:
+        await service.put("/v2/signals/boot", terms)
+        for said in (
+            {"id": "a", "data": "a password of dawn"},
+            {"status": "IN_PROGRESS", "reason": "before dawn"},
+            {"status": "FAILURE", "reason": "no dawn"},
+        ):
+            assert (await service.post("/v2/signals/boot/signal", said)).status == 200
+        shown = (await service.get("/v2/signals/boot")).json
+        assert (shown["data"], shown["reason"]) == ("for dawn", "no dawn")
+        assert shown["signals"]["a"]["data"] == "a password of dawn"
+    assert b"dawn" not in on_disk(tmp_path)
+    async with server() as keyless:
+        for method in ("GET", "DELETE", "PUT"):
+            answer = await keyless.call(method, "/v2/signals/boot", terms)
+            assert (answer.status, answer.json["code"]) == (503, "storage_unavailable")
+        assert (await keyless.put("/v2/signals/other", terms)).status == 201
+    async with server(k2=K2, k1=K1) as rotated:
+        assert (await rotated.get("/v2/signals/other")).json["data"] == "for dawn"
+        assert (await rotated.get("/v2/signals/boot")).json["state"] == "failure"

@@ -62,6 +62,18 @@ async def test_the_same_handle_can_be_put_again_and_no_other(service: Service) -
     assert other.json["code"] == "signal_exists"
 
 
+async def test_the_secret_of_a_webhook_is_shown_to_its_maker_alone(service: Service) -> None:
+    terms = {"timeout": 60, "notify": {"webhook": "https://example.org/hook"}}
+    made = (await service.put(HANDLE, terms)).json
+    secret = made["notify"].pop("secret")
+    assert secret.startswith("whsec_")
+    assert made["notify"] == terms["notify"]
+    assert (await service.put(HANDLE, terms)).json["notify"]["secret"] == secret
+    for path in (HANDLE, "/v2/signals"):
+        assert secret.encode() not in (await service.get(path)).content
+    assert (await service.get(HANDLE)).json["notify"] == terms["notify"]
+
+
 @pytest.mark.parametrize(
     ("terms", "field"),
     [
@@ -81,6 +93,10 @@ async def test_the_same_handle_can_be_put_again_and_no_other(service: Service) -
         ({"timeout": 60, "notify": "q"}, "notify"),
         ({"timeout": 60, "notify": {"queue": "a b"}}, "notify.queue"),
         ({"timeout": 60, "notify": {"topic": "t"}}, "topic"),
+        ({"timeout": 60, "notify": {"queue": "q", "webhook": "https://h/"}}, "notify"),
+        ({"timeout": 60, "notify": {"queue": "q", "webhook": None}}, "webhook"),
+        ({"timeout": 60, "notify": {"webhook": "ftp://h/"}}, "notify.webhook"),
+        ({"timeout": 60, "notify": {"webhook": "https://h:22/"}}, "notify.webhook"),
         ({"timeout": 60, "notice": 1}, "notice"),
         ([], "body"),
     ],

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from queues import signals
+from queues import signal_documents, signals
 from queues.errors import InvalidRequest
 from queues.limits import Limits
 from queues.signals import (
@@ -174,7 +174,13 @@ def test_what_is_to_be_done_by_itself_is_due_at_its_time() -> None:
         (Terms(1, 31_536_001), "timeout"),
         (Terms(1, 60, heartbeat_s=0), "heartbeat"),
         (Terms(1, 60, heartbeat_s=61), "heartbeat"),
+        (Terms(1, 60, notify=Target()), "notify"),
+        (Terms(1, 60, notify=Target("q", "https://example.org/")), "notify"),
         (Terms(1, 60, notify=Target("no/queue")), r"notify\.queue"),
+        (Terms(1, 60, notify=Target(webhook="mailto:a@example.org")), r"notify\.webhook"),
+        (Terms(1, 60, notify=Target(webhook="trust+https://h/")), r"notify\.webhook"),
+        (Terms(1, 60, notify=Target(webhook="https://")), r"notify\.webhook"),
+        (Terms(1, 60, notify=Target(webhook="https://u:p@h/")), r"notify\.webhook"),
     ],
 )
 def test_what_nobody_can_wait_for_is_refused_by_name(wrong: Terms, field: str) -> None:
@@ -183,7 +189,12 @@ def test_what_nobody_can_wait_for_is_refused_by_name(wrong: Terms, field: str) -
 
 
 @pytest.mark.parametrize(
-    "terms", [Terms(1, 1), Terms(1000, 31_536_000, heartbeat_s=1, notify=TARGET)]
+    "terms",
+    [
+        Terms(1, 1),
+        Terms(1000, 31_536_000, heartbeat_s=1, notify=TARGET),
+        Terms(1, 1, notify=Target(webhook="https://example.org/hook")),
+    ],
 )
 def test_the_ends_of_the_ranges_are_allowed(terms: Terms) -> None:
     signals.check(terms, Limits())
@@ -197,15 +208,17 @@ def test_the_ends_of_the_ranges_are_allowed(terms: Terms) -> None:
         after(handle(2), success("ä/b"), Signal(Status.IN_PROGRESS, "x", None, [1])),
         after(handle(3), success("a"), failure("b", "no")),
         replace(handle(), lineage=("1", "2"), url_expires_ms=7, told=True),
+        replace(handle(notify=Target(webhook="https://h/")), secret="whsec_x"),
     ],
 )
 def test_a_handle_is_read_as_it_was_stored(kept: Handle) -> None:
-    assert signals.decoded(signals.encoded(kept)) == kept
+    assert signal_documents.decoded(signal_documents.encoded(kept)) == kept
 
 
 def test_what_somebody_said_is_read_as_it_was_stored() -> None:
     said = Contribution(FAILURE, None, {"log": "ä" * 3}, NOW_MS)
-    assert signals.decoded_contribution(signals.encoded_contribution(said)) == said
+    stored = signal_documents.encoded_contribution(said)
+    assert signal_documents.decoded_contribution(stored) == said
 
 
 def test_who_is_told_of_the_end_learns_how_it_went() -> None:
