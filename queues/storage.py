@@ -237,6 +237,7 @@ class MessageStore(ABC):
         Raises: MessageSealed when the very first ready message is one; nothing is removed.
         """
 
+    @abstractmethod
     async def tail(self, project: str, queue: str) -> Position:
         """Return the position of the last message that was posted, gone or not.
 
@@ -244,8 +245,8 @@ class MessageStore(ABC):
         here has missed nothing. The position is (0, 0) for an absent queue; in a queue that
         never had a message, the number is the one before its first.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     async def next_due(self, project: str, queue: str, *, now_ms: int) -> int | None:
         """Return when the next message that is delayed or leased becomes ready, in ms.
 
@@ -254,7 +255,6 @@ class MessageStore(ABC):
         that was deleted or released before its time, that time may be the answer until it
         has passed and a claim, a pop or a sweep has noticed.
         """
-        raise NotImplementedError
 
 
 class ClaimStore(ABC):
