@@ -14,7 +14,13 @@ from typing import TypeVar
 
 from queues import ids, metadata
 from queues.clock import Clock
-from queues.errors import MessageSealed, QueueChanged, QueueNotFound, StorageUnavailable
+from queues.errors import (
+    InvalidRequest,
+    MessageSealed,
+    QueueChanged,
+    QueueNotFound,
+    StorageUnavailable,
+)
 from queues.limits import Limits
 from queues.metadata import QueuePolicy
 from queues.model import Queue, RecordKind
@@ -49,7 +55,8 @@ class Policies:
     ) -> T:
         """Return what `step` returns under the current policy of the queue.
 
-        `step` is repeated when it raises `QueueChanged`. For an absent queue it gets the
+        `step` is repeated when it raises `QueueChanged`, and when it raises `InvalidRequest`
+        under a policy that turns out not to be the current one. For an absent queue it gets the
         default policy with version None.
 
         Raises: StorageUnavailable when the queue changes faster than the step can run, or
@@ -60,11 +67,17 @@ class Policies:
             if known.seal and not self._storage.capabilities.encrypts:
                 # SECURITY: or else posts would be stored in clear, and pops would destroy
                 # what nobody here can read.
+                self._known.pop((project, queue), None)
                 raise StorageUnavailable(_NO_KEY.format(queue=queue))
             try:
                 return await step(known)
             except QueueChanged:
                 self._known.pop((project, queue), None)
+            except InvalidRequest:
+                # NOTE: the store was not asked, so it could not say that this is outdated.
+                self._known.pop((project, queue), None)
+                if (await self._read(project, queue)).version == known.version:
+                    raise
             except MessageSealed as ex:
                 raise StorageUnavailable(_NO_KEY_FOR_MESSAGES.format(queue=queue)) from ex
         raise StorageUnavailable("the queue changes faster than the request can follow")

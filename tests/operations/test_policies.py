@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from queues import ids
 from queues.errors import InvalidRequest, QueueChanged, StorageUnavailable
 from queues.operations import Operations
 from queues.operations.claims import Wanted
@@ -31,6 +32,29 @@ async def test_a_smaller_size_elsewhere_is_kept_here_at_once(
     with pytest.raises(InvalidRequest, match="99 bytes"):
         await post(operations, size_bytes=100)
     await post(operations, size_bytes=99)
+
+
+async def test_a_larger_size_elsewhere_is_kept_here_at_once(
+    operations: Operations, elsewhere: Operations
+) -> None:
+    await operations.queues.create(PROJECT, QUEUE, {"_max_messages_post_size": 10})
+    await post(operations, size_bytes=10)
+    await patch(elsewhere, "_max_messages_post_size", 100)
+    await post(operations, size_bytes=100)
+    with pytest.raises(InvalidRequest, match="100 bytes"):
+        await post(operations, size_bytes=101)
+
+
+async def test_what_a_queue_refused_is_taken_once_it_is_gone_elsewhere(
+    operations: Operations, elsewhere: Operations
+) -> None:
+    await operations.queues.create(PROJECT, QUEUE, {"_max_messages_post_size": 10})
+    await post(operations, size_bytes=10)
+    await elsewhere.queues.delete(PROJECT, QUEUE)
+    await post(operations, size_bytes=100)
+    await elsewhere.queues.delete(PROJECT, QUEUE)
+    with pytest.raises(InvalidRequest):
+        await post(operations, size_bytes=1_000_000)
 
 
 async def test_a_dead_letter_policy_elsewhere_counts_from_the_next_claim_here(
@@ -142,3 +166,23 @@ async def test_a_policy_that_was_forgotten_is_read_again(
         *("queues.get", "records.list", "claims.claim"),
         "claims.claim",
     ]
+
+
+async def test_a_queue_that_is_no_longer_encrypted_is_served_without_keys_again(
+    operations: Operations, storage: FaultyStorage
+) -> None:
+    async def set_metadata(metadata: bytes) -> None:
+        found = await storage.queues.get(PROJECT, QUEUE)
+        assert found is not None
+        known, new = found.version, ids.new_version()
+        await storage.queues.update(
+            PROJECT, QUEUE, metadata=metadata, expected_version=known, version=new
+        )
+
+    await post(operations)
+    await set_metadata(b'{"_enable_encrypt_messages": true}')
+    for _ in range(2):
+        with pytest.raises(StorageUnavailable, match="keys_file"):
+            await post(operations)
+    await set_metadata(b"{}")
+    await post(operations)
