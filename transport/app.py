@@ -7,7 +7,6 @@ from typing import Any
 import falcon.asgi
 from falcon.constants import WebSocketPayloadType
 
-from queues.clock import Clock
 from queues.config import Settings
 from queues.operations import Operations
 from transport import bodies, errors
@@ -76,7 +75,6 @@ def create_app(
     settings: Settings,
     lifespan: Lifespan,
     door: Door,
-    clock: Clock,
 ) -> falcon.asgi.App[Any, Any]:
     """Return the application that serves `operations` over HTTP."""
     requests = RequestReader(settings)
@@ -90,6 +88,8 @@ def create_app(
     handlers = app.ws_options.media_handlers
     for kind in WebSocketPayloadType:
         handlers[kind] = Frames()  # type: ignore[assignment] # as it takes both kinds
+    # The server reads no further than the application has come; nothing needs to be kept.
+    app.ws_options.max_receive_queue = 0
     errors.install(app)
     grants = GrantRequestReader(settings), GrantResponseWriter(responses)
     subscribing = SubscriptionRequestReader(settings), SubscriptionResponseWriter(responses)
@@ -109,7 +109,7 @@ def create_app(
         **_cursor_routes(
             operations, CursorRequestReader(settings), CursorResponseWriter(responses)
         ),
-        f"{PREFIX}/websocket": WebSocket(operations, settings, clock, door),
+        f"{PREFIX}/websocket": WebSocket(operations, settings, door),
     }
     for path, resource in routes.items():
         check_rules(resource)

@@ -65,8 +65,16 @@ def application(settings: Settings, store: Storage, clock: Clock) -> falcon.asgi
     rules = operations(settings, store, clock)
     tokens = application_tokens(settings, rules, clock)
     door = Door(strategy(settings, clock), tokens, rules.shares)
-    lifespan = Lifespan(store, clock, rules, sweep_interval_s=settings.sweep_interval_s)
-    return create_app(rules, settings, lifespan, door, clock)
+    lifespan = Lifespan(
+        store,
+        clock,
+        rules,
+        sweep_interval_s=settings.sweep_interval_s,
+        max_document_bytes=max(
+            settings.max_messages_post_bytes, settings.max_queue_metadata_bytes
+        ),
+    )
+    return create_app(rules, settings, lifespan, door)
 
 
 def compose(settings: Settings) -> falcon.asgi.App[Any, Any]:

@@ -1,4 +1,4 @@
-"""The one place where an error becomes an HTTP answer.
+"""The one place where an error becomes an answer, over HTTP or on a WebSocket.
 
 Statuses and titles are Zaqar's: its clients know only 400, 401, 403, 404, 409, 500 and 503
 as failures and take everything else for success.
@@ -31,7 +31,11 @@ RETRY_AFTER_S = 2
 #: less than any `Retry-After`. A refusal costs nearly as much as serving (bench/neighbours.py).
 REFUSAL_PAUSE_S = 0.25
 
+#: What says that somebody else is away whom we need, and may be back soon.
+AWAY = (errors.StorageUnavailable, falcon.HTTPServiceUnavailable)
+
 _STORE_AWAY = "The store did not answer. Please retry the request in a few seconds."
+_OUR_MISTAKE = "The server made a mistake. The request id leads to it in the server's log."
 
 _ANSWERS: dict[type[errors.NuskuError], tuple[str, str]] = {
     errors.InvalidRequest: (falcon.HTTP_400, "Invalid API request"),
@@ -39,6 +43,7 @@ _ANSWERS: dict[type[errors.NuskuError], tuple[str, str]] = {
     errors.QueueNotFound: (falcon.HTTP_404, "Not found"),
     errors.MessageNotFound: (falcon.HTTP_404, "Not found"),
     errors.SubscriptionNotFound: (falcon.HTTP_404, "Not found"),
+    errors.SubscriptionExists: (falcon.HTTP_409, "Resource conflict"),
     errors.ClaimNotFound: (falcon.HTTP_404, "Not found"),
     errors.ClaimLost: (falcon.HTTP_404, "Not found"),
     errors.CursorNotFound: (falcon.HTTP_404, "Not found"),
@@ -66,7 +71,7 @@ _TEXTS: dict[type[errors.NuskuError], str] = {
 }
 
 #: Errors that refuse somebody, not something.
-REFUSALS = (errors.Forbidden, errors.SignatureRefused)
+_REFUSALS = (errors.Forbidden, errors.SignatureRefused, errors.QuotaExceeded)
 
 #: How clients of the Zaqar family introduce themselves; python-zaqarclient does not at all,
 #: and says what its library says.
@@ -86,16 +91,40 @@ _DESCRIPTIONS = {
 
 
 class Described(NamedTuple):
-    """What an error is answered with, whatever carries the answer."""
+    """What a client is told of an error, whatever carries it."""
 
     status: int
     title: str
     text: str
-    code: str
+    code: str | None = None
 
 
-def described(ex: errors.NuskuError) -> Described:
+def noted(req: falcon.asgi.Request, ex: Exception) -> Described:
+    """Return what a client is told of an error, once the logs have what they should."""
+    told = described(ex)
+    if isinstance(ex, errors.StorageUnavailable):
+        _log.warning(
+            "%s %s %s: store unavailable: %s", request_id(req), req.method, req.path, ex
+        )
+    elif isinstance(ex, _REFUSALS) or told.status == 401 or _is_forbidden(ex):
+        audit.refused(req, told.code or str(told.status), told.text)
+    elif not isinstance(ex, falcon.HTTPError | errors.NuskuError):
+        _log.error("%s %s %s failed", request_id(req), req.method, req.path, exc_info=ex)
+    return told
+
+
+def _is_forbidden(ex: Exception) -> bool:
+    return isinstance(ex, falcon.HTTPError) and ex.status_code == 403
+
+
+def described(ex: Exception) -> Described:
     """Return what a client is told of an error."""
+    if isinstance(ex, falcon.HTTPError):
+        text = ex.description or _DESCRIPTIONS.get(ex.status_code, "The request was refused.")
+        return Described(ex.status_code, ex.title or str(ex.status), text)
+    if not isinstance(ex, errors.NuskuError):
+        # SECURITY: the text of an unforeseen error may hold anything; the client gets none.
+        return Described(500, "Internal server error", _OUR_MISTAKE)
     if isinstance(ex, errors.StorageUnavailable):
         # SECURITY: the reason may name hosts, so it goes to the log and not to the client.
         return Described(503, "Service temporarily unavailable", _STORE_AWAY, ex.code)
@@ -107,85 +136,35 @@ def described(ex: errors.NuskuError) -> Described:
     return Described(int(status[:3]), title, _TEXTS.get(type(ex)) or str(ex), ex.code)
 
 
+def retry_after_s(ex: Exception) -> int | None:
+    """Return after how many seconds to try again what failed with this, if we know."""
+    if isinstance(ex, errors.StorageUnavailable):
+        return RETRY_AFTER_S
+    if isinstance(ex, errors.RateExceeded):
+        return max(1, math.ceil(ex.retry_after_s))
+    return None
+
+
 def install(app: falcon.asgi.App[Any, Any]) -> None:
     """Make `app` answer every error in Zaqar's shape: `title`, `description`, `code`."""
-    app.add_error_handler(Exception, _unexpected)
+    app.add_error_handler(Exception, _failed)
     app.add_error_handler(falcon.HTTPError, _http_error)
-    app.add_error_handler(errors.NuskuError, _known_error)
-    app.add_error_handler(errors.QuotaExceeded, _quota_exceeded)
     app.add_error_handler(errors.RateExceeded, _rate_exceeded)
     app.add_error_handler(errors.SubscriptionExists, _subscription_exists)
     app.add_error_handler(errors.CursorTooOld, _cursor_too_old)
-    app.add_error_handler(errors.StorageUnavailable, _storage_unavailable)
     app.add_error_handler(ClientGone, _client_gone)
 
 
-async def _known_error(
+async def _failed(
     req: falcon.asgi.Request,
     resp: falcon.asgi.Response,
-    ex: errors.NuskuError,
+    ex: Exception,
     params: dict[str, Any],
 ) -> None:
-    if isinstance(ex, REFUSALS):
-        audit.refused(req, ex.code, str(ex))
-    _answer(req, resp, *described(ex))
-
-
-async def _storage_unavailable(
-    req: falcon.asgi.Request,
-    resp: falcon.asgi.Response,
-    ex: errors.StorageUnavailable,
-    params: dict[str, Any],
-) -> None:
-    _log.warning("%s %s %s: store unavailable: %s", request_id(req), req.method, req.path, ex)
-    resp.set_header("Retry-After", str(RETRY_AFTER_S))
-    _answer(req, resp, *described(ex))
-
-
-async def _subscription_exists(
-    req: falcon.asgi.Request,
-    resp: falcon.asgi.Response,
-    ex: errors.SubscriptionExists,
-    params: dict[str, Any],
-) -> None:
-    resp.set_header("Location", req.path)
-    _answer(req, resp, falcon.HTTP_409, "Resource conflict", str(ex), ex.code)
-
-
-async def _cursor_too_old(
-    req: falcon.asgi.Request,
-    resp: falcon.asgi.Response,
-    ex: errors.CursorTooOld,
-    params: dict[str, Any],
-) -> None:
-    more = {"oldest": ex.oldest, "lost": ex.lost}
-    _answer(req, resp, *described(ex), more)
-
-
-async def _quota_exceeded(
-    req: falcon.asgi.Request,
-    resp: falcon.asgi.Response,
-    ex: errors.QuotaExceeded,
-    params: dict[str, Any],
-) -> None:
-    audit.refused(req, ex.code, str(ex))
-    _answer(req, resp, *described(ex))
-
-
-async def _rate_exceeded(
-    req: falcon.asgi.Request,
-    resp: falcon.asgi.Response,
-    ex: errors.RateExceeded,
-    params: dict[str, Any],
-) -> None:
-    """Answer 429, or 503 to clients that would take 429 for success and lose messages."""
-    agent = req.get_header("User-Agent") or ""
-    told = described(ex)
-    if agent.startswith(_DEAF_TO_429):
-        told = told._replace(status=503)
-    resp.set_header("Retry-After", str(max(1, math.ceil(ex.retry_after_s))))
-    req.scope[PAUSE_S] = REFUSAL_PAUSE_S
-    _answer(req, resp, *told)
+    later_s = retry_after_s(ex)
+    if later_s is not None:
+        resp.set_header("Retry-After", str(later_s))
+    _answer(req, resp, noted(req, ex))
 
 
 async def _http_error(
@@ -196,10 +175,42 @@ async def _http_error(
 ) -> None:
     if ex.headers is not None:
         resp.set_headers(ex.headers)
-    if ex.status_code in (401, 403):
-        audit.refused(req, str(ex.status_code), ex.description or "")
-    text = ex.description or _DESCRIPTIONS.get(ex.status_code, "The request was refused.")
-    _answer(req, resp, ex.status, ex.title or str(ex.status), text, None)
+    _answer(req, resp, noted(req, ex))
+
+
+async def _rate_exceeded(
+    req: falcon.asgi.Request,
+    resp: falcon.asgi.Response,
+    ex: errors.RateExceeded,
+    params: dict[str, Any],
+) -> None:
+    """Answer 429, or 503 to clients that would take 429 for success and lose messages."""
+    agent = req.get_header("User-Agent") or ""
+    told = noted(req, ex)
+    if agent.startswith(_DEAF_TO_429):
+        told = told._replace(status=503)
+    resp.set_header("Retry-After", str(retry_after_s(ex)))
+    req.scope[PAUSE_S] = REFUSAL_PAUSE_S
+    _answer(req, resp, told)
+
+
+async def _subscription_exists(
+    req: falcon.asgi.Request,
+    resp: falcon.asgi.Response,
+    ex: errors.SubscriptionExists,
+    params: dict[str, Any],
+) -> None:
+    resp.set_header("Location", req.path)
+    _answer(req, resp, noted(req, ex))
+
+
+async def _cursor_too_old(
+    req: falcon.asgi.Request,
+    resp: falcon.asgi.Response,
+    ex: errors.CursorTooOld,
+    params: dict[str, Any],
+) -> None:
+    _answer(req, resp, noted(req, ex), {"oldest": ex.oldest, "lost": ex.lost})
 
 
 async def _client_gone(
@@ -212,25 +223,10 @@ async def _client_gone(
     resp.status = falcon.HTTP_204
 
 
-async def _unexpected(
-    req: falcon.asgi.Request,
-    resp: falcon.asgi.Response,
-    ex: Exception,
-    params: dict[str, Any],
-) -> None:
-    # SECURITY: the text of an unforeseen error may hold anything; the client gets none of it.
-    _log.error("%s %s %s failed", request_id(req), req.method, req.path, exc_info=ex)
-    text = "The server made a mistake. The request id leads to it in the server's log."
-    _answer(req, resp, falcon.HTTP_500, "Internal server error", text, None)
-
-
 def _answer(
     req: falcon.asgi.Request,
     resp: falcon.asgi.Response,
-    status: str | int | Any,
-    title: str,
-    description: str,
-    code: str | None,
+    told: Described,
     more: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Render an error in the encoding that the client accepts, JSON when in doubt.
@@ -238,16 +234,16 @@ def _answer(
     What was not read of the request ends with the connection, if `req.context.close`.
     """
     document: dict[str, Any] = {
-        "title": title,
-        "description": description,
-        "code": code,
+        "title": told.title,
+        "description": told.text,
+        "code": told.code,
         **more,
     }
-    if status in (401, falcon.HTTP_401):
+    if told.status == 401:
         # Keystone's shape, for clients that look for it there.
-        document["error"] = {"code": 401, "title": title, "message": description}
+        document["error"] = {"code": 401, "title": told.title, "message": told.text}
     wanted = getattr(req.context, "media", Media.JSON)
-    resp.status = status
+    resp.status = told.status
     resp.content_type = media.JSON if wanted is Media.JSON else media.MSGPACK
     resp.data = media.encode({k: v for k, v in document.items() if v is not None}, wanted)
     resp.append_header("Vary", "Accept")

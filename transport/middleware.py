@@ -19,6 +19,7 @@ from transport.audience import Audience, audience
 from transport.headers import Caller, HeaderReader
 from transport.identity.door import Door
 from transport.identity.none import believed
+from transport.socket.connection import limit_frames
 
 
 class RequestContext:
@@ -119,14 +120,24 @@ class Lifespan:
     """
 
     def __init__(
-        self, storage: Storage, clock: Clock, operations: Operations, *, sweep_interval_s: float
+        self,
+        storage: Storage,
+        clock: Clock,
+        operations: Operations,
+        *,
+        sweep_interval_s: float,
+        max_document_bytes: int,
     ) -> None:
-        """Manage `storage`, what is to be done in it, and who waits for that."""
+        """Manage `storage`, what is to be done in it, and who waits for that.
+
+        No document of a request is larger than `max_document_bytes`.
+        """
         self._storage = storage
         self._clock = clock
         self._agenda = operations.agenda
         self._waiting = operations.waiting
         self._sweep_interval_s = sweep_interval_s
+        self._max_document_bytes = max_document_bytes
         self._sweeper: asyncio.Task[None] | None = None
         self._worker: asyncio.Task[None] | None = None
 
@@ -134,6 +145,7 @@ class Lifespan:
         """Open the store in the event loop of this worker, and start to work on it."""
         await self._storage.open()
         draining.expect(scope, self._waiting.close)
+        limit_frames(scope, self._max_document_bytes)
         self._sweeper = asyncio.create_task(
             sweep_forever(self._storage, self._clock, interval_s=self._sweep_interval_s)
         )

@@ -130,7 +130,7 @@ class RequestReader:
         document = await self._document(req, self._settings.max_queue_metadata_bytes)
         if not document.data:
             return {}
-        return _textual(media.decode(document, dict[str, Any]))
+        return textual(media.decode(document, dict[str, Any]))
 
     async def changes(self, req: falcon.asgi.Request) -> list[patch.Change]:
         """Return the JSON patch in the body.
@@ -227,7 +227,7 @@ def _flag(req: falcon.asgi.Request, name: str) -> bool:
     return req.get_param_as_bool(name, default=False)
 
 
-def _textual(metadata: dict[str, Any]) -> dict[str, Any]:
+def textual(metadata: dict[str, Any]) -> dict[str, Any]:
     """Return metadata as JSON carries it: MessagePack binary becomes base64 text."""
     plain: dict[str, Any] = msgspec.to_builtins(metadata)
     return plain

@@ -89,9 +89,9 @@ class Standby:
 
 
 async def _unavailable(scope: Event, receive: Any, send: Any) -> None:
-    head = {"type": "http.response.start", "status": 503, "headers": _HEADERS}
-    await send(head)
-    await send({"type": "http.response.body", "body": _BODY})
+    kind = "websocket.http" if scope["type"] == "websocket" else "http"
+    await send({"type": f"{kind}.response.start", "status": 503, "headers": _HEADERS})
+    await send({"type": f"{kind}.response.body", "body": _BODY})
 
 
 class Lifespan:

@@ -45,7 +45,7 @@ class SubscriptionResponseWriter:
     ) -> None:
         """Answer with a page of subscriptions and a link to the next one."""
         page = view.subscriptions
-        shown = [_shown(queue, subscription, view.now_ms) for subscription in page]
+        shown = [shown_subscription(queue, subscription, view.now_ms) for subscription in page]
         following = page[-1].id if page else None
         self._document(req, resp, {"subscriptions": shown, "links": links(req, following)})
 
@@ -57,7 +57,7 @@ class SubscriptionResponseWriter:
         view: View,
     ) -> None:
         """Answer with one subscription."""
-        self._document(req, resp, _shown(queue, view.subscriptions[0], view.now_ms))
+        self._document(req, resp, shown_subscription(queue, view.subscriptions[0], view.now_ms))
 
     def changed(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Answer 204 with the address that was asked."""
@@ -80,7 +80,7 @@ class SubscriptionResponseWriter:
         self._document(req, resp, document)
 
 
-def _shown(queue: str, subscription: Subscription, now_ms: int) -> dict[str, Any]:
+def shown_subscription(queue: str, subscription: Subscription, now_ms: int) -> dict[str, Any]:
     """Return a subscription as Zaqar shows it, and its state."""
     return {
         "id": subscription.id,

@@ -19,6 +19,7 @@ from uvicorn_worker import UvicornWorker
 
 from transport import draining
 from transport.connection import Connection
+from transport.socket.connection import SocketConnection
 
 #: Signals that gunicorn sends to a worker to end it.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -32,9 +33,6 @@ FAREWELL_S = 0.5
 #: PERF: requests leave little to collect; looking after every 700 objects, as Python does,
 #: took a twentieth of the time of a post (`python -m bench profile`).
 _YOUNG_OBJECTS = 10_000
-
-#: A frame of a WebSocket may be this large: a post of the largest size, and its envelope.
-MAX_FRAME_BYTES = 1 << 20
 
 _log = logging.getLogger("nusku.server")
 
@@ -105,11 +103,10 @@ class Worker(UvicornWorker):
     CONFIG_KWARGS: dict[str, Any] = {  # noqa: RUF012 (declared so by the base class)
         "loop": "uvloop",
         "http": Connection,
-        "ws": "websockets-sansio",
+        "ws": SocketConnection,
         # SECURITY: a compressed frame of some bytes can fill the memory; and who can choose a
         # part of what is compressed can guess the rest.
         "ws_per_message_deflate": False,
-        "ws_max_size": MAX_FRAME_BYTES,
         "lifespan": "on",
         "access_log": False,
         "proxy_headers": False,

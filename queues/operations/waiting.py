@@ -58,12 +58,18 @@ class WaitingRoom:
         self._unvisited: dict[Topic, None] = {}
         self._is_visiting = False
         self.is_closed = False
+        self._closed = asyncio.Event()
 
     def close(self) -> None:
         """Let all who wait go at once, empty-handed; nobody waits from now on."""
         self.is_closed = True
+        self._closed.set()
         for place in self._places.values():
             place.close()
+
+    async def closed(self) -> None:
+        """Wait until nobody waits here any more. For those who stay though they wait not."""
+        await self._closed.wait()
 
     async def emptied(self) -> None:
         """Wait until all that was taken for those who left has been given back."""

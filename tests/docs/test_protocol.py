@@ -27,7 +27,6 @@ _INTERNAL = {
 _HANDLED: dict[type[errors.NuskuError], tuple[str, str]] = {
     errors.QuotaExceeded: ("403", "Quota exceeded: …"),
     errors.RateExceeded: ("429", "Too many requests"),
-    errors.SubscriptionExists: ("409", "Resource conflict"),
     errors.StorageUnavailable: ("503", "Service temporarily unavailable"),
 }
 

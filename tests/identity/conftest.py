@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator, Callable
+import io
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from storage_drivers import open_storage
 from tests.clock import MovableClock
 from tests.identity.issuer import AUDIENCE, ISSUER, SigningKey
 from tests.transport.service import Service, running
+from transport.logs import LineFormatter
 
 KEYS = f"""
 [signed_urls]
@@ -74,3 +77,18 @@ async def guarded(start: Start, tmp_path: Path, issuer_key: SigningKey) -> Servi
         auth_strategy="jwt", jwt_keys=str(file), jwt_issuer=ISSUER, jwt_audience=AUDIENCE
     )
     return running_service
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    """What the audit log writes, formatted as a server does."""
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(LineFormatter())
+    log = logging.getLogger("nusku.audit")
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    yield written
+    log.removeHandler(handler)
+    log.setLevel(level)

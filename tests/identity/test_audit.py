@@ -4,32 +4,16 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator
 
 import pytest
 
 from tests.clock import MovableClock
 from tests.identity.issuer import SigningKey
 from tests.transport.service import Service
-from transport.logs import LineFormatter, configure
+from transport.logs import configure
 
 HOOKS = "/v2/queues/b/subscriptions"
 POSTED = {"messages": [{"body": 1}]}
-
-
-@pytest.fixture
-def lines() -> Iterator[io.StringIO]:
-    """What the audit log writes, formatted as a server does."""
-    written = io.StringIO()
-    handler = logging.StreamHandler(written)
-    handler.setFormatter(LineFormatter())
-    log = logging.getLogger("nusku.audit")
-    level = log.level
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    yield written
-    log.removeHandler(handler)
-    log.setLevel(level)
 
 
 def _events(lines: io.StringIO) -> list[str]:

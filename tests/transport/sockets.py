@@ -29,13 +29,18 @@ class Talk:
     def __init__(self, ws: Any, headers: dict[str, Any]) -> None:
         self._ws = ws
         self.headers = headers
+        self.unheard: list[Any] = []
 
     async def ask(self, action: str, **body: Any) -> Answered:
         """Send a request as JSON and return the reply to it."""
         return await self.say({"action": action, "headers": self.headers, "body": body})
 
-    async def say(self, document: object) -> Answered:
+    async def send(self, document: object) -> None:
+        """Send JSON, and do not wait for a reply."""
         await self._ws.send_text(json.dumps(document))
+
+    async def say(self, document: object) -> Answered:
+        await self.send(document)
         reply = await self.heard()
         return Answered(reply["headers"]["status"], reply["body"])
 
@@ -63,11 +68,14 @@ class Talk:
         await self._ws.send_data(data)
 
     async def closed(self) -> tuple[int, str]:
-        """Wait until the server has closed the socket, and return code and reason."""
+        """Wait until the server has closed the socket, and return code and reason.
+
+        What comes before is `unheard`.
+        """
         try:
             async with asyncio.timeout(10):
                 while True:
-                    await self._ws.receive_text()
+                    self.unheard.append(await self._ws.receive_text())
         except WebSocketDisconnected:
             return self._ws.close_code, self._ws.close_reason
 
@@ -78,5 +86,5 @@ async def talking(
 ) -> AsyncIterator[Talk]:
     """Open a socket; each request has these headers, by default those of a caller."""
     sent = {"Origin": origin} if origin else {}
-    async with service.conductor.simulate_ws(PATH, headers=sent) as ws:
+    async with service.conductor.simulate_ws(PATH, headers=sent, spec_version="2.3") as ws:
         yield Talk(ws, dict(CALLER) if headers is None else headers)

@@ -9,7 +9,6 @@ import falcon
 import falcon.asgi
 from falcon.errors import WebSocketDisconnected
 
-from queues.clock import Clock
 from queues.config import Settings
 from queues.operations import Operations
 from transport.audience import Audience
@@ -35,13 +34,10 @@ class WebSocket:
 
     audience: ClassVar = Audience.ANYBODY
 
-    def __init__(
-        self, operations: Operations, settings: Settings, clock: Clock, door: Door
-    ) -> None:
+    def __init__(self, operations: Operations, settings: Settings, door: Door) -> None:
         """Serve `operations` to those whom `door` lets in."""
         self._operations = operations
         self._settings = settings
-        self._clock = clock
         self._door = door
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
@@ -60,10 +56,8 @@ class WebSocket:
             await ws.close()
             return
         await ws.accept()
-        conversation = Conversation(
-            _Connection(ws), self._operations, self._settings, self._clock, self._door
-        )
-        await conversation.run()
+        line = _Connection(ws)
+        await Conversation(line, self._operations, self._settings, self._door).run()
 
 
 class _Connection:

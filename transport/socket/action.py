@@ -41,6 +41,13 @@ class Call:
         """The project of the socket."""
         return self.caller.project
 
+    def check(self, rule: str, queue: str) -> None:
+        """Refuse what the policy does not allow.
+
+        Raises: Forbidden.
+        """
+        self.operations.authorization.check(rule, self.caller.identity, queue)
+
     def page(self, limit: int | None, cap: int) -> int:
         """Return the limit asked for; whoever asks for none gets one that is allowed."""
         return min(DEFAULT_PAGE, cap) if limit is None else limit
@@ -49,11 +56,12 @@ class Call:
 class Action(NamedTuple):
     """What a frame may ask for.
 
-    `rule` is that of the policy; `method` and `path`, below the queue, are those of the twin
-    over HTTP, which signed URLs are for; `shape` is the type of the body.
+    `rule` is that of the policy; without one, the action asks for the rules that it needs.
+    `method` and `path`, below the queue, are those of the twin over HTTP, which signed URLs
+    are for. `shape` is the type of the body.
     """
 
-    rule: str
+    rule: str | None
     method: str
     path: str
     shape: type[Any]

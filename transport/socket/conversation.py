@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol
 
 import falcon
+import falcon.asgi
 
-from queues.clock import Clock
 from queues.config import Settings
-from queues.errors import Forbidden, MalformedBody, NuskuError
-from queues.limits import check_queue_name
+from queues.errors import Forbidden, MalformedBody, RateExceeded
+from queues.limits import DEFAULT_PAGE
 from queues.operations import Operations
-from transport import audit, errors, media
-from transport.headers import HeaderReader
+from transport import errors, media
+from transport.headers import Caller, HeaderReader
 from transport.identity.door import Door
-from transport.socket import claims, frames, messages, queues, subscriptions
+from transport.socket import claims, cursors, frames, messages, queues, subscriptions
 from transport.socket.action import Action, Call
 from transport.socket.frames import BadFrame, Payload, Received, Reply
 from transport.socket.pushes import Pushes
-from transport.socket.session import Ended, NotAuthenticated, Session, Twin, as_request
+from transport.socket.session import SOCKET, Ended, Session, Twin, request, strings
 
 _log = logging.getLogger("nusku.socket")
 
@@ -29,20 +29,22 @@ ACTIONS: Mapping[str, Action] = {
     **queues.ACTIONS,
     **messages.ACTIONS,
     **claims.ACTIONS,
+    **cursors.ACTIONS,
     **subscriptions.ACTIONS,
 }
 
-#: Close codes. Source of the first: Zaqar; of the others: RFC 6455, section 7.4.1.
+#: Close codes. Source of the first: Zaqar; of the others: RFC 6455, section 7.4.1, and the
+#: registry of IANA.
 EXPIRED = 4003, "Authentication expired."
 FORBIDDEN = 1008, "Not allowed any more."
-TOO_SLOW = 1008, "Messages are not taken."
 FAILED = 1011, "Internal server error."
-
-#: A client that takes nothing for so long is given up.
-_TAKE_S = 60.0
+RESTART = 1012, "The server restarts."
 
 #: Whoever only listens is looked at so often.
-_CHECK_S = 5.0
+CHECK_S = 5.0
+
+# PERF: at whole seconds, so that those who look share one question to the store.
+_BEAT_S = 1.0
 
 
 class Socket(Protocol):
@@ -58,146 +60,148 @@ class Socket(Protocol):
         """Close the connection."""
 
 
+class _Gone(Exception):
+    """The client is gone."""
+
+
+class _Draining(Exception):
+    """The server is about to stop."""
+
+
 class Conversation:
     """Answers frames one after the other, and sends notifications in between."""
 
     def __init__(
-        self,
-        socket: Socket,
-        operations: Operations,
-        settings: Settings,
-        clock: Clock,
-        door: Door,
+        self, socket: Socket, operations: Operations, settings: Settings, door: Door
     ) -> None:
         """Talk on `socket`."""
         self._socket = socket
         self._operations = operations
         self._settings = settings
         self._session = Session(door, HeaderReader(settings), operations)
-        self._pushes = Pushes(
-            operations, clock, self._session, send=self._send, failed=self._fail
-        )
-        self._failure: asyncio.Future[BaseException] = (
-            asyncio.get_running_loop().create_future()
-        )
+        page = min(DEFAULT_PAGE, settings.max_messages_per_page)
+        self._pushes = Pushes(operations, self._session, socket.send, self._begin, page=page)
+        self._in_hand = asyncio.Lock()
+        self._tasks = asyncio.TaskGroup()
 
     async def run(self) -> None:
-        """Talk until one of both closes the connection."""
-        tasks = [asyncio.create_task(self._answer()), asyncio.create_task(self._guard())]
-        ends: list[asyncio.Future[Any]] = [*tasks, self._failure]
+        """Talk until one of both ends it. The frame in hand is answered before."""
         try:
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            ended = await asyncio.gather(*tasks, return_exceptions=True)
-            await self._pushes.close()
-        failures = [one for one in ended if isinstance(one, Exception)]
-        if self._failure.done():
-            failures.append(self._failure.result())  # type: ignore[arg-type]
-        for failure in failures:
-            await self._socket.close(*_closing(failure))
+            async with self._tasks:
+                for work in (self._answer(), self._guard(), self._drain()):
+                    self._begin(work)
+        except ExceptionGroup as ended:
+            cause = ended.exceptions[0]
+            if not isinstance(cause, _Gone):
+                await self._socket.close(*_closing(cause))
 
-    def _fail(self, ex: BaseException) -> None:
-        if not self._failure.done():
-            self._failure.set_result(ex)
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do something at the same time; its failure ends the conversation."""
+        return self._tasks.create_task(self._ending(work))
 
-    async def _send(self, payload: Payload) -> None:
-        async with asyncio.timeout(_TAKE_S):
-            await self._socket.send(payload)
+    async def _ending(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception:
+            await self._in_hand.acquire()
+            raise
 
     async def _guard(self) -> None:
         """See that whoever only listens still may."""
+        loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(_CHECK_S)
-            await self._session.check_proof()
+            await asyncio.sleep(CHECK_S - loop.time() % _BEAT_S)
+            try:
+                await self._session.check()
+            except errors.AWAY:
+                continue
+
+    async def _drain(self) -> None:
+        await self._operations.waiting.closed()
+        raise _Draining
 
     async def _answer(self) -> None:
         while (payload := await self._socket.receive()) is not None:
-            try:
-                received = frames.read(payload)
-            except BadFrame as ex:
-                await self._send(frames.complaint(frames.encoding(payload), str(ex)))
-                continue
-            reply = await self._reply(received, len(payload))
-            await self._send(frames.reply(received, reply))
+            async with self._in_hand:
+                await self._socket.send(await self._reply(payload))
+        raise _Gone
 
-    async def _reply(self, received: Received, frame_bytes: int) -> Reply:
+    async def _reply(self, payload: Payload) -> Payload:
+        try:
+            received = frames.read(payload)
+        except BadFrame as ex:
+            return frames.complaint(frames.encoding(payload), str(ex))
         if received.frame.action == "authenticate":
-            return await self._authenticate(received)
-        action = ACTIONS.get(received.frame.action)
+            return frames.reply(received, await self._authenticate(received))
+        return frames.reply(received, await self._perform(received))
+
+    async def _authenticate(self, received: Received) -> Reply:
+        req = request(SOCKET, strings(received.frame.headers))
+        try:
+            await self._session.authenticate(req)
+        except falcon.HTTPUnauthorized as ex:
+            errors.noted(req, ex)
+            return Reply(401, {"error": "Authentication failed."})
+        except Exception as ex:
+            return await _failed(req, ex)
+        return Reply(200, {"message": "Authentified."})
+
+    async def _perform(self, received: Received) -> Reply:
+        name = received.frame.action
+        action = ACTIONS.get(name)
         if action is None:
-            return _error(400, f"{received.frame.action} is not a valid action")
+            return Reply(400, {"error": f"{name} is not a valid action"})
+        # NOTE: a post has a limit of its own, which is that of its queue.
+        cap_bytes = self._settings.max_queue_metadata_bytes
+        if name != "message_post" and len(received.frame.body) > cap_bytes:
+            return Reply(400, {"error": f"The body must not exceed {cap_bytes} bytes."})
         try:
             body = media.decode(received.body(), action.shape)
         except MalformedBody as ex:
             return Reply(400, {"error": "Schema validation failed.", "exception": str(ex)})
-        return await self._perform(received, action, body, frame_bytes)
-
-    async def _authenticate(self, received: Received) -> Reply:
-        try:
-            await self._session.authenticate(received.frame.headers)
-        except falcon.HTTPUnauthorized as ex:
-            req = as_request(Twin("GET", "/v2/websocket"), {})
-            audit.refused(req, "401", ex.description or "")
-            return _error(401, "Authentication failed.")
-        except (falcon.HTTPError, NuskuError) as ex:
-            return _failed(ex)
-        return Reply(200, {"message": "Authentified."})
-
-    async def _perform(
-        self, received: Received, action: Action, body: Any, frame_bytes: int
-    ) -> Reply:
         queue = getattr(body, "queue_name", None)
-        path = f"/v2/queues/{queue}{action.path}" if queue is not None else "/v2/queues"
-        twin = Twin(action.method, path)
+        path = "/v2/queues" if queue is None else f"/v2/queues/{queue}{action.path}"
+        req = self._session.twin(Twin(action.method, path), received.frame.headers)
         try:
-            if queue is not None:
-                check_queue_name("queue_name", queue)
-            req, caller = await self._session.admit(
-                received.frame.headers, twin, action.rule, queue
+            caller = await self._session.admit(
+                req, action.rule, queue, may_be_signed=name in messages.ACTIONS
             )
-            call = Call(
-                self._operations,
-                self._settings,
-                self._pushes,
-                req,
-                caller,
-                received.media,
-                frame_bytes,
-            )
-            return await action.run(call, body)
-        except NotAuthenticated:
-            return _error(403, "Not authentified.")
-        except (falcon.HTTPError, NuskuError) as ex:
-            if isinstance(ex, errors.REFUSALS):
-                audit.refused(as_request(twin, {}), ex.code, str(ex))
-            return _failed(ex)
+            return await action.run(self._call(received, req, caller), body)
         except Ended:
             raise
-        except Exception:
-            _log.exception("%s %s failed", received.frame.action, path)
-            return _error(500, "Unexpected error.")
+        except Exception as ex:
+            return await _failed(req, ex)
+
+    def _call(self, received: Received, req: falcon.asgi.Request, caller: Caller) -> Call:
+        return Call(
+            self._operations,
+            self._settings,
+            self._pushes,
+            req,
+            caller,
+            received.media,
+            len(received.frame.body),
+        )
 
 
-def _error(status: int, text: str) -> Reply:
-    return Reply(status, {"error": text})
-
-
-def _failed(ex: falcon.HTTPError | NuskuError) -> Reply:
+async def _failed(req: falcon.asgi.Request, ex: Exception) -> Reply:
     """Return the reply for what HTTP would answer with an error."""
-    if isinstance(ex, falcon.HTTPError):
-        return Reply(ex.status_code, {"error": ex.title, "exception": ex.description})
-    status, title, text, code = errors.described(ex)
-    return Reply(status, {"error": title, "exception": text, "code": code})
+    told = errors.noted(req, ex)
+    if isinstance(ex, RateExceeded):
+        await asyncio.sleep(errors.REFUSAL_PAUSE_S)
+    # NOTE: Zaqar's clients take a 429 for success, and nothing on a socket says who they are.
+    status = 503 if told.status == 429 else told.status
+    shown = {"error": told.title, "exception": told.text, "code": told.code}
+    kept = {name: text for name, text in shown.items() if text is not None}
+    return Reply(status, kept, errors.retry_after_s(ex))
 
 
-def _closing(failure: BaseException) -> tuple[int, str]:
-    if isinstance(failure, Ended):
+def _closing(cause: Exception) -> tuple[int, str]:
+    if isinstance(cause, Ended):
         return EXPIRED
-    if isinstance(failure, Forbidden):
+    if isinstance(cause, Forbidden | falcon.HTTPForbidden):
         return FORBIDDEN
-    if isinstance(failure, TimeoutError):
-        return TOO_SLOW
-    _log.error("a socket failed", exc_info=failure)
+    if isinstance(cause, _Draining):
+        return RESTART
+    _log.error("a socket failed", exc_info=cause)
     return FAILED

@@ -44,10 +44,11 @@ class Received(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """A status as over HTTP, and a body."""
+    """A status as over HTTP, a body, and maybe after how long to try again."""
 
     status: int
     body: object
+    retry_after_s: int | None = None
 
 
 class _Echo(msgspec.Struct):
@@ -99,7 +100,10 @@ def reply(received: Received, answer: Reply) -> Payload:
     frame = received.frame
     shown = {name: value for name, value in frame.headers.items() if not _is_secret(name)}
     echo = _Echo(frame.action, msgspec.Raw(received.body().data), shown)
-    return _encoded(_Envelope(echo, answer.body, {"status": answer.status}), received.media)
+    said = {"status": answer.status}
+    if answer.retry_after_s is not None:
+        said["Retry-After"] = answer.retry_after_s
+    return _encoded(_Envelope(echo, answer.body, said), received.media)
 
 
 def complaint(encoded: Media, text: str) -> Payload:

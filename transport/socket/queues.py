@@ -12,7 +12,7 @@ from queues.model import Message
 from queues.operations.queues import QueueQuery, QueueStats
 from transport import audit
 from transport.items import age_s, timestamp
-from transport.requests import RESOURCE_TYPES, purged_types
+from transport.requests import RESOURCE_TYPES, purged_types, textual
 from transport.socket.action import Action, Call, OfQueue
 from transport.socket.frames import Reply
 
@@ -49,7 +49,7 @@ async def _list(call: Call, wanted: _List) -> Reply:
 async def _create(call: Call, wanted: _Create) -> Reply:
     queue = wanted.queue_name
     created = await call.operations.queues.create(
-        call.project, queue, wanted.metadata or {}, grant=call.caller.identity.grant
+        call.project, queue, textual(wanted.metadata or {}), grant=call.caller.identity.grant
     )
     if created:
         audit.changed(call.req, "queue.created", queue)

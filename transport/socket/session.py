@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 import falcon
 import falcon.asgi
 
-from queues.errors import Forbidden, StorageUnavailable
+from queues.errors import Forbidden
 from queues.identity import Identity
 from queues.operations import Operations
-from transport.headers import Caller, HeaderReader
+from transport.headers import Caller, HeaderReader, check_queue
 from transport.identity.door import Door
 from transport.identity.none import believed
 
-#: Headers that prove something, in the form in which frames have them.
+#: Headers that prove something for the whole socket, and the one that does for a frame.
 _PROOFS = frozenset({"x-auth-token", "authorization"})
 _SIGNATURE = "url-signature"
-
-
-class NotAuthenticated(Exception):
-    """The socket has not proved who speaks, and must before anything else."""
 
 
 class Ended(Exception):
@@ -36,11 +31,15 @@ class Twin(NamedTuple):
     path: str
 
 
+#: Stands for the socket itself.
+SOCKET = Twin("GET", "/v2/websocket")
+
+
 class Session:
     """One socket's identity.
 
     SECURITY: the project is bound when it is first known. What proved it is proved again with
-    each frame, so an expired or revoked credential opens nothing more; see `check`.
+    each frame, so an expired or revoked credential opens nothing more.
     """
 
     def __init__(self, door: Door, reader: HeaderReader, operations: Operations) -> None:
@@ -52,77 +51,78 @@ class Session:
         self._proof: dict[str, str] = {}
         self._project: str | None = None
 
-    async def authenticate(self, headers: Mapping[str, Any]) -> None:
-        """Take what the frame proves for this socket; a second time, for the same project.
+    async def authenticate(self, req: falcon.asgi.Request) -> None:
+        """Take what a request proves for this socket; a second time, for the same project.
 
-        Raises: falcon.HTTPError when it proves nothing; Forbidden for another project.
+        Raises: falcon.HTTPError when it proves nothing; Forbidden for another project;
+        RateExceeded, StorageUnavailable.
         """
-        sent = _strings(headers)
-        identity = await self._proved(as_request(_ANY, sent))
-        if self._project not in (None, identity.project):
-            raise Forbidden("The socket belongs to another project.")
-        self._project = identity.project
-        self._proof = {name: sent[name] for name in _PROOFS & sent.keys()}
+        identity = await self._proved(req)
+        self._bind(identity)
+        await self._count(identity)
+        found = {name: req.get_header(name) for name in _PROOFS}
+        self._proof = {name: text for name, text in found.items() if text is not None}
+
+    def twin(self, twin: Twin, headers: Mapping[str, Any]) -> falcon.asgi.Request:
+        """Return the twin of a frame with these headers.
+
+        It proves what the socket has proved, unless it has a signature of its own.
+        """
+        sent = strings(headers)
+        if not sent.get(_SIGNATURE):
+            unproved = {name: text for name, text in sent.items() if name not in _PROOFS}
+            sent = unproved | self._proof
+        return request(twin, sent)
 
     async def admit(
-        self, headers: Mapping[str, Any], twin: Twin, rule: str, queue: str | None
-    ) -> tuple[falcon.asgi.Request, Caller]:
-        """Return the twin of a frame over HTTP, and who sends it, if that is allowed.
+        self,
+        req: falcon.asgi.Request,
+        rule: str | None,
+        queue: str | None,
+        *,
+        may_be_signed: bool,
+    ) -> Caller:
+        """Return who sends the twin of a frame, if the rule lets them; None asks for none.
 
-        Raises: NotAuthenticated, Ended, Forbidden, SignatureRefused, RateExceeded,
-        StorageUnavailable, falcon.HTTPError.
+        Raises: Ended, Forbidden, SignatureRefused, RateExceeded, StorageUnavailable,
+        falcon.HTTPError.
         """
-        sent = _strings(headers)
-        if sent.get(_SIGNATURE):
-            identity = await self._signed(sent, twin, rule)
-        else:
-            identity = await self._known(sent, twin)
-        req = as_request(twin, sent)
-        caller = Caller(identity.project, self._reader.client_id(req, identity), identity)
-        req.context.caller = caller
-        self._authorization.check(rule, identity, queue)
-        if not self._quotas.is_free_request(identity.project):
-            await self._quotas.admit_request(identity.project)
-        return req, caller
+        identity = await self._identity(req, may_be_signed=may_be_signed)
+        self._bind(identity)
+        client_id = self._reader.client_id(req, identity)
+        caller = req.context.caller = Caller(identity.project, client_id, identity)
+        if queue is not None:
+            check_queue(queue)
+        if rule is not None:
+            self._authorization.check(rule, identity, queue)
+        await self._count(identity)
+        return caller
 
-    async def check(self, rule: str, queue: str) -> None:
-        """Make sure that whoever proved who they are may still use a rule on a queue.
+    async def check(self, rule: str | None = None, queue: str | None = None) -> None:
+        """Make sure that what proved who speaks still does, and still allows the rule.
 
-        Raises: Ended, Forbidden, StorageUnavailable.
+        Raises: Ended, Forbidden, StorageUnavailable, falcon.HTTPError.
         """
-        if self._proof:
-            self._authorization.check(rule, await self._still(self._proof, _ANY), queue)
+        if not self._proof:
+            return
+        identity = await self._still(request(SOCKET, self._proof))
+        if rule is not None:
+            self._authorization.check(rule, identity, queue)
 
-    async def check_proof(self) -> None:
-        """Make sure that what proved who speaks still does.
-
-        Raises: Ended.
-        """
-        with suppress(StorageUnavailable, falcon.HTTPServiceUnavailable):
-            if self._proof:
-                await self._still(self._proof, _ANY)
-
-    async def _signed(self, sent: dict[str, str], twin: Twin, rule: str) -> Identity:
-        if not rule.startswith("messages:"):
-            raise Forbidden("A signed URL opens messages only.")
-        identity = await self._door.proved(as_request(twin, sent))
-        assert identity is not None, "there is a signature"  # noqa: S101
-        return identity
-
-    async def _known(self, sent: dict[str, str], twin: Twin) -> Identity:
-        unproved = {name: text for name, text in sent.items() if name not in _PROOFS}
+    async def _identity(self, req: falcon.asgi.Request, *, may_be_signed: bool) -> Identity:
+        if req.get_header(_SIGNATURE):
+            if not may_be_signed:
+                raise Forbidden("A signed URL opens messages only.")
+            return await self._proved(req)
         if self._door.is_closed and not self._proof:
-            raise NotAuthenticated
-        identity = await self._still({**unproved, **self._proof}, twin)
-        if self._project is None:
-            self._project = identity.project
-        if identity.project != self._project:
-            raise Forbidden("The socket belongs to another project.")
-        return identity
+            raise falcon.HTTPForbidden(
+                title="Not authentified.", description="Authenticate before anything else."
+            )
+        return await self._still(req)
 
-    async def _still(self, sent: dict[str, str], twin: Twin) -> Identity:
+    async def _still(self, req: falcon.asgi.Request) -> Identity:
         try:
-            return await self._proved(as_request(twin, sent))
+            return await self._proved(req)
         except falcon.HTTPUnauthorized as ex:
             raise Ended from ex
 
@@ -130,12 +130,18 @@ class Session:
         identity = await self._door.proved(req) if self._door.asks(req) else None
         return identity or believed(req)
 
+    async def _count(self, identity: Identity) -> None:
+        if not self._quotas.is_free_request(identity.project):
+            await self._quotas.admit_request(identity.project)
 
-_ANY = Twin("GET", "/v2/websocket")
+    def _bind(self, identity: Identity) -> None:
+        if self._project not in (None, identity.project):
+            raise Forbidden("The socket belongs to another project.")
+        self._project = identity.project
 
 
-def as_request(twin: Twin, headers: Mapping[str, str]) -> falcon.asgi.Request:
-    """Return the HTTP request that a frame stands for, as far as its head goes."""
+def request(twin: Twin, headers: Mapping[str, str]) -> falcon.asgi.Request:
+    """Return a request over HTTP, as far as its head goes."""
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -153,7 +159,7 @@ async def _nothing() -> Any:
     return {"type": "http.request", "body": b"", "more_body": False}
 
 
-def _strings(headers: Mapping[str, Any]) -> dict[str, str]:
+def strings(headers: Mapping[str, Any]) -> dict[str, str]:
     """Return the headers of a frame as HTTP has them; a list is joined by commas.
 
     NOTE: what is neither text nor a list of texts is as good as absent.
