@@ -132,7 +132,7 @@ class Driver(Storage):
             read_concern=ReadConcern("local"), write_concern=WriteConcern(w=1, j=False)
         )
         # NOTE: on shards a stream may be ten seconds late: it waits for those with no writes.
-        self.db.streams = "setName" in hello
+        self.db.streams = hello.get("msg") != "isdbgrid"
         self.db.told = database["queues"].with_options(write_concern=WriteConcern(w=1, j=False))
         self.db.sharded = hello.get("msg") == "isdbgrid"
         if not standalone:

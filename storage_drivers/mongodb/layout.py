@@ -115,9 +115,9 @@ class Database:
     server it is None. `seqs`, `buckets` and `full_pages` are hints from earlier calls; what
     they say is never trusted without a condition in the store.
 
-    `told` is `queues` for marks that need not be durable, and `streams` says whether the
-    server can push changes. Who changes a queue calls `hint` with its `_id` when other
-    processes see that in its document, else `tell`.
+    `told` is `queues` for marks that need not be durable. `streams` says whether there are
+    change streams, as far as is known. Who changes a queue calls `hint` with its `_id` when
+    other processes see that in its document, else `tell`.
     """
 
     timeout_ms: int

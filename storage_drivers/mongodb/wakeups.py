@@ -29,7 +29,8 @@ _PAUSE_S = 1.0
 #: Who begins to watch waits no longer than this for a store that seems to be away.
 _PATIENCE_S = 1.0
 
-_NO_STREAMS = frozenset({13, 40573})  # not authorised, no replica set
+#: Not authorised, or no replica set: the server is asked instead.
+_NO_STREAMS = frozenset({13, 40573})
 
 
 class MongoWakeups(Wakeups):
@@ -108,7 +109,12 @@ class MongoWakeups(Wakeups):
         try:
             await (self._follow() if self.db.streams else self._ask(poll))
         except PyMongoError as ex:
-            self._interrupted(ex)
+            if isinstance(ex, OperationFailure) and ex.code in _NO_STREAMS:
+                self.db.streams = False
+                return
+            _log.warning("nothing is heard for a moment: %s", type(ex).__name__)
+            self._missed = True
+            _release(self._waiting)
             await asyncio.sleep(_PAUSE_S)
 
     async def _follow(self) -> None:
@@ -138,13 +144,6 @@ class MongoWakeups(Wakeups):
         self._resumed()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._bell.wait(), _PAUSE_S)
-
-    def _interrupted(self, ex: PyMongoError) -> None:
-        _log.warning("nothing is heard for a moment: %s", type(ex).__name__)
-        self._missed = True
-        _release(self._waiting)
-        if isinstance(ex, OperationFailure) and ex.code in _NO_STREAMS:
-            self.db.streams = False
 
     def _resumed(self) -> None:
         if self._missed:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from queues.storage import Storage
 from storage_drivers import open_storage
-from storage_drivers.mongodb import Driver
 from tests.conformance.reference import ReferenceStorage
 from tests.conformance.sealing import AllSealed
 from tests.conformance.world import World
@@ -175,14 +174,6 @@ class RedisBackend(Backend):
         self._server.restart()
 
 
-class Pushed(Driver):
-    """A driver on nx-27017, which has change streams although it is no replica set."""
-
-    async def open(self) -> None:
-        await super().open()
-        self.db.streams = True
-
-
 class MongoBackend(Backend):
     """A MongoDB server; the namespace is a database. `server` is None if it is not ours."""
 
@@ -199,10 +190,6 @@ class MongoBackend(Backend):
         base, _, options = self._url.partition("?")
         database = f"nusku_test_{secrets.token_hex(6)}"
         return f"{base.rstrip('/')}/{database}" + (f"?{options}" if options else "")
-
-    def storage(self, url: str, *, timeout_ms: int) -> Storage:
-        opens = Driver if self._server is None else Pushed
-        return opens(url, timeout_ms=timeout_ms)
 
     def unreachable_url(self, password: str) -> str:
         return f"mongodb://somebody:{password}@127.0.0.1:{free_port()}/nusku"

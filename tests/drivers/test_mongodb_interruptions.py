@@ -206,7 +206,6 @@ async def test_who_waits_for_letters_hears_of_those_that_the_sweep_brings(
     prepare = an_exhausted_message_and_a_fresh_one
     async for sound in moments(mongodb_server, prepare, claim_with_policy):
         dead, ear = sound.on(queue="dead"), Ear(sound.storage)
-        sound.storage.db.streams = True  # type: ignore[attr-defined]
         await dead.pop(10)
         await ear.watch(queue_topic("dead"))
         await sound.sweep_all()

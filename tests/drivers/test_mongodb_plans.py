@@ -136,7 +136,8 @@ async def use_records(queue: QueueHandle) -> None:
 
 
 async def use_wakeups(queue: QueueHandle) -> None:
-    """Listen, and tell; the sweep will meet what was told."""
+    """Ask, as there is nothing to be seen of a change stream, and tell."""
+    queue.storage.db.streams = False  # type: ignore[attr-defined]
     topic = Topic(queue.project, TopicKind.QUEUE, queue.queue)
     ear = Ear(queue.storage)
     await ear.watch(topic)

@@ -1,7 +1,7 @@
 """Wake-ups on MongoDB: by a change stream, or by asking once a second where there is none.
 
-NOTE: nx-27017 is no replica set, so the driver asks by itself; `Pushed` listens to its
-change streams, which the conformance suite does, too.
+NOTE: nx-27017 has change streams, to which the conformance suite listens. So most of the
+tests here make the driver ask, as it does on a standalone MongoDB and on shards.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from pymongo.errors import OperationFailure
 from queues.model import Topic
 from storage_drivers.mongodb import Driver
 from storage_drivers.mongodb.change_stream import is_news
-from tests.conformance.backends import Pushed
 from tests.conformance.ear import LATEST_S, Ear, queue_topic, signal_topic
 from tests.conformance.handle import QueueHandle
 from tests.drivers.mongodb_recorder import Command, recorded, short
@@ -42,6 +41,12 @@ class Pair(NamedTuple):
     url: str
 
     @property
+    def driver(self) -> Driver:
+        """The driver of the process that asks."""
+        assert isinstance(self.asking.storage, Driver)
+        return self.asking.storage
+
+    @property
     def ear(self) -> Ear:
         """Somebody in the process that asks."""
         return Ear(self.asking.storage)
@@ -59,16 +64,9 @@ async def pair(mongodb_server: MongoServer) -> AsyncIterator[Pair]:
         orders(mongodb_server) as (asking, url),
         through_a_line(asking, mongodb_server, url) as (other, line),
     ):
-        yield Pair(asking, other, line, url)
-
-
-@pytest.fixture
-async def listening(pair: Pair) -> AsyncIterator[Driver]:
-    """A process that listens to a change stream."""
-    driver = Pushed(pair.url, timeout_ms=10_000)
-    await driver.open()
-    yield driver
-    await driver.close()
+        pair = Pair(asking, other, line, url)
+        pair.driver.db.streams = False
+        yield pair
 
 
 async def until(happened: Callable[[], bool]) -> None:
@@ -141,8 +139,9 @@ async def test_nothing_is_asked_when_nothing_is_watched(pair: Pair) -> None:
         assert commands == []
 
 
-async def test_a_stream_ends_when_nothing_is_watched(pair: Pair, listening: Driver) -> None:
-    ear = Ear(listening)
+async def test_a_stream_ends_when_nothing_is_watched(pair: Pair) -> None:
+    pair.driver.db.streams = True
+    ear = pair.ear
     await ear.watch(ORDERS)
     await ear.wakeups.forget(ORDERS)
     with recorded(pair.url) as commands:
@@ -222,15 +221,13 @@ async def test_a_server_that_refuses_a_stream_is_asked_instead(
     def refuse(*_: object, **__: object) -> None:
         raise OperationFailure("no", code)
 
-    driver = pair.asking.storage
-    assert isinstance(driver, Driver)
-    driver.db.streams = True
+    pair.driver.db.streams = True
     monkeypatch.setattr("pymongo.collection.Collection.aggregate", refuse)
     ear = pair.ear
     await ear.watch(ORDERS)
     await pair.other.post()
     await ear.hears(ORDERS)
-    assert not driver.db.streams
+    assert ear.heard == [ORDERS]
 
 
 async def test_what_was_told_is_forgotten_after_a_day_without_a_word(pair: Pair) -> None:
