@@ -30,6 +30,7 @@ PREFIX = "NUSKU_"
 _CREDENTIALS = re.compile(r"//[^/]*@")
 _CLIENT_ID_RULES = ("strict", "off")
 _AUTH_STRATEGIES = ("none", "jwt", "keystone")
+_SMTP_TLS = ("none", "starttls", "tls")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 #: SECURITY: without issuer and audience, a token made for somebody else would do.
 _NEEDED = {
@@ -85,6 +86,16 @@ class Settings(Limits):
     quota_claimed_messages: int = 0
     rate_requests_per_s: float = 0.0
     rate_messages_per_s: float = 0.0
+    subscription_confirmation: bool = False
+    subscription_confirmation_url: str = ""
+    webhook_allow: str = ""
+    webhook_timeout_s: float = 15.0
+    smtp_host: str = ""
+    smtp_port: int = 25
+    smtp_tls: str = "starttls"
+    smtp_user: str = ""
+    smtp_password: str = field(default="", repr=False)
+    smtp_from: str = ""
 
     def limits(self) -> Limits:
         """Return the limits among the settings."""
@@ -193,6 +204,8 @@ def _check_authentication(settings: Settings) -> None:
             "anybody there can read and write every queue; choose an auth_strategy, or add "
             "--insecure to allow it"
         )
+    if settings.smtp_host and not settings.smtp_from:
+        raise ConfigurationError("smtp_host needs smtp_from, from whom mails are")
     for needed in _NEEDED.get(strategy, ()):
         if not getattr(settings, needed):
             raise ConfigurationError(f"auth_strategy {strategy} needs {needed}")
@@ -203,6 +216,7 @@ def _check_choices(settings: Settings) -> None:
         ("auth_strategy", _AUTH_STRATEGIES),
         ("client_id_uuid_safe", _CLIENT_ID_RULES),
         ("log_level", _LOG_LEVELS),
+        ("smtp_tls", _SMTP_TLS),
     ):
         if getattr(settings, name) not in allowed:
             raise ConfigurationError(f"{name} must be one of {', '.join(allowed)}")
@@ -253,6 +267,9 @@ def _check_bounds(settings: Settings) -> None:
         "quota_claimed_messages": (0, 2**53),
         "rate_requests_per_s": (0, 10**9),
         "rate_messages_per_s": (0, 10**9),
+        # NOTE: within the lease of whoever waits for it, queues/operations/agenda.py.
+        "webhook_timeout_s": (0.1, 20),
+        "smtp_port": (1, 65_535),
     }
     for name, (low, high) in bounds.items():
         value = getattr(settings, name)

@@ -28,10 +28,11 @@ _WELL_KNOWN_PORTS = (80, 443)
 
 
 class Subscriber(NamedTuple):
-    """An address taken apart. `url` is what is requested, empty for mail."""
+    """An address taken apart. `url` is what is requested of `host`, empty for mail."""
 
     scheme: str
     url: str = ""
+    host: str = ""
     mailbox: str = ""
     subject: str | None = None
 
@@ -75,7 +76,7 @@ def _web(scheme: str, text: str) -> Subscriber:
             f"subscriber: port {port} is for something else than webhooks; use 80, 443, or "
             f"{_FIRST_FREE_PORT} and above."
         )
-    return Subscriber(scheme, url=parts._replace(fragment="").geturl())
+    return Subscriber(scheme, parts._replace(fragment="").geturl(), parts.hostname)
 
 
 def _mail(text: str) -> Subscriber:

@@ -6,18 +6,22 @@ from typing import Any
 
 import falcon.asgi
 
-from queues import authorization, keys
+from queues import authorization, destinations, keys
 from queues.clock import Clock, SystemClock
 from queues.config import Settings
 from queues.operations import Operations
+from queues.operations.notifying import Notifying
 from queues.storage import Storage
 from storage_drivers import open_storage, seal_storage
 from transport import media
 from transport.app import create_app
 from transport.identity.application_tokens import ApplicationTokens
 from transport.identity.door import Door
-from transport.identity.strategies import strategy
+from transport.identity.strategies import strategy, trusts
 from transport.middleware import Lifespan
+from transport.outgoing.dispatch import Dispatch
+from transport.outgoing.mails import Mails, MailServer
+from transport.outgoing.webhooks import Webhooks
 
 
 def storage(settings: Settings) -> Storage:
@@ -30,8 +34,41 @@ def storage(settings: Settings) -> Storage:
     return seal_storage(open_storage(settings.storage, timeout_ms=timeout_ms), ring.encryption)
 
 
-def operations(settings: Settings, store: Storage, clock: Clock) -> Operations:
+def notifying(settings: Settings, clock: Clock) -> Notifying:
+    """Return how a server notifies subscribers.
+
+    Raises: ConfigurationError.
+    """
+    allowed = destinations.parse(settings.webhook_allow)
+    trusted = trusts(settings, clock)
+    server = MailServer(
+        settings.smtp_host,
+        settings.smtp_port,
+        settings.smtp_tls,
+        settings.smtp_user,
+        settings.smtp_password,
+        settings.smtp_from,
+    )
+    timeout_s = settings.webhook_timeout_s
+    return Notifying(
+        outgoing=Dispatch(
+            Webhooks(allowed, clock, timeout_s=timeout_s),
+            Mails(server, clock, timeout_s=timeout_s),
+            trusted,
+        ),
+        destinations=allowed,
+        trusts=trusted,
+        confirmation=settings.subscription_confirmation,
+        confirmation_url=settings.subscription_confirmation_url,
+    )
+
+
+def operations(
+    settings: Settings, store: Storage, clock: Clock, out: Notifying | None = None
+) -> Operations:
     """Return the operations on a store under the rules of the settings.
+
+    Without a way `out` they notify nobody.
 
     Raises: ConfigurationError.
     """
@@ -44,6 +81,7 @@ def operations(settings: Settings, store: Storage, clock: Clock) -> Operations:
         authorization=authorization.read(settings.policy_file),
         project_limits=settings.project_limits(),
         to_json=media.as_json,
+        notifying=out or Notifying(),
     )
 
 
@@ -62,7 +100,7 @@ def application(settings: Settings, store: Storage, clock: Clock) -> falcon.asgi
 
     Raises: ConfigurationError.
     """
-    rules = operations(settings, store, clock)
+    rules = operations(settings, store, clock, notifying(settings, clock))
     tokens = application_tokens(settings, rules, clock)
     door = Door(strategy(settings, clock), tokens, rules.shares)
     lifespan = Lifespan(

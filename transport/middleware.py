@@ -136,6 +136,7 @@ class Lifespan:
         self._clock = clock
         self._agenda = operations.agenda
         self._waiting = operations.waiting
+        self._close = operations.close
         self._sweep_interval_s = sweep_interval_s
         self._max_document_bytes = max_document_bytes
         self._sweeper: asyncio.Task[None] | None = None
@@ -157,6 +158,7 @@ class Lifespan:
         if self._worker is not None:
             self._agenda.close()
             await self._worker
+        await self._close()
         if self._sweeper is not None:
             self._sweeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -57,6 +57,7 @@ class Operations:
         policies = Policies(storage, limits, clock)
         keys = keys or KeyRing()
         self._storage = storage
+        self._outgoing = notifying.outgoing
         self.agenda = Agenda(storage, clock)
         self.waiting = WaitingRoom(storage, clock)
         self.following = Following(storage, clock)
@@ -133,6 +134,11 @@ class Operations:
         )
         endings = Endings(clock, handles=handles, messages=self.messages, outbox=self.notices)
         self.agenda.handle(RecordKind.SIGNAL, endings.attend)
+
+    async def close(self) -> None:
+        """Let go of all that is outside of the store. The agenda has ended by then."""
+        if self._outgoing is not None:
+            await self._outgoing.close()
 
     async def health(self) -> Health:
         """Return what the store says of itself.

@@ -50,6 +50,9 @@ class Outgoing(Protocol):
     async def send(self, parcel: Parcel) -> Outcome:
         """Send, and return what became of it, in bounded time. Never raises."""
 
+    async def close(self) -> None:
+        """Close all connections."""
+
 
 class Settled(NamedTuple):
     """What an attempt came to: how the delivery stands now, and when to try again, if ever."""

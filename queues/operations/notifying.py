@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple, TypedDict
 
 from queues.clock import Clock
+from queues.destinations import Destinations
 from queues.limits import Limits
 from queues.operations.agenda import Agenda
 from queues.operations.confirmations import Confirmations
@@ -36,13 +37,14 @@ class _Parts(TypedDict):
 
 
 class Notifying(NamedTuple):
-    """How a service notifies: the way out, trusts if there are any, whether to ask before.
+    """How a service notifies: the way out and where it may lead, trusts, whether to ask before.
 
     Mails lead to `confirmation_url` for an answer. Without a way out, what is to be sent
     waits for a process that has one.
     """
 
     outgoing: Outgoing | None = None
+    destinations: Destinations = Destinations()
     trusts: Trusts | None = None
     confirmation: bool = False
     confirmation_url: str = ""
@@ -98,6 +100,7 @@ class Notifications:
                 page_url=settings.confirmation_url,
                 unsubscribed_ttl_s=limits.default_subscription_ttl_s,
             ),
+            destinations=settings.destinations,
             trusts=settings.trusts,
         )
         delivery_book = DeliveryBook(storage, clock, agenda, retention_s=retention_s)

@@ -23,7 +23,7 @@ from queues.operations.lanes import Lanes
 from queues.operations.subscription_book import SubscriptionBook
 from queues.operations.turns import LaneLost, Turn
 from queues.plans import Next, Result
-from queues.storage import Storage, outbox_key
+from queues.storage import Storage
 from queues.subscriptions import Subscription
 
 #: A round looks at so many messages of so many posts.
@@ -92,18 +92,19 @@ class Rounds:
         if lane.quiet_until_ms > now_ms:
             return not await turn.rest(lane, lane.quiet_until_ms)
         ahead = await self._ahead(turn)
+        if not ahead.messages and ahead.is_unsettled:
+            # NOTE: usually somebody has just posted, between one look and the other.
+            ahead = await self._ahead(turn)
         if not ahead.messages:
-            due_ms = now_ms + _UNSETTLED_MS if ahead.is_unsettled else None
-            return not await turn.rest(lane, due_ms)
+            due_ms = now_ms + _UNSETTLED_MS if ahead.is_unsettled else 0
+            return not await turn.rest(lane._replace(waits_until_ms=due_ms), due_ms or None)
         if turn.is_over:
             return not await turn.rest(lane, now_ms)
         return await self._do(turn, subscription, ahead.messages)
 
     async def _ahead(self, turn: Turn) -> Ahead:
         """Read what comes next, up to where nothing can come in between any more."""
-        tail = await self._storage.messages.tail(*turn.source)
-        # NOTE: nobody posts to a queue that is absent; what was posted before is all there.
-        end = outbox_key(tail.seq) if tail.seq else None
+        end = (await self._lanes.at_the_end(*turn.source)).after
         records = await self._storage.records.list(
             turn.source.project,
             RecordKind.OUTBOX,
@@ -115,7 +116,7 @@ class Rounds:
         )
         found: list[Next] = []
         for record in records:
-            if end is not None and record.key > end:
+            if record.key > end:
                 return Ahead(found, is_unsettled=True)
             found += _messages(turn, record, _MESSAGES - len(found))
             if len(found) == _MESSAGES:

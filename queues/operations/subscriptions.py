@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 from queues import subscribers, subscriptions, webhook_signatures
 from queues.clock import Clock
+from queues.destinations import Destinations
 from queues.errors import (
     InvalidRequest,
     StorageUnavailable,
@@ -74,6 +75,7 @@ class SubscriptionOperations:
         index: SubscriberIndex,
         lane_book: Lanes,
         confirmations: Confirmations,
+        destinations: Destinations,
         trusts: Trusts | None,
     ) -> None:
         """Work on `book` under `limits`; without `trusts` there are no trusted subscribers."""
@@ -85,6 +87,7 @@ class SubscriptionOperations:
         self._index = index
         self._lanes = lane_book
         self._confirmations = confirmations
+        self._destinations = destinations
         self._trusts = trusts
 
     async def create(self, caller: Caller, queue: str, wanted: Wanted) -> Made:
@@ -263,6 +266,8 @@ class SubscriptionOperations:
     def _check(self, wanted: Wanted) -> None:
         if wanted.subscriber is not None:
             to = subscribers.parse(wanted.subscriber)
+            if not self._destinations.allow_literal(to.host):
+                raise InvalidRequest(f"subscriber: {to.host} is no public address.")
             if to.is_trusted and self._trusts is None:
                 raise InvalidRequest(
                     f"subscriber: {to.scheme} needs the strategy keystone, which this service "

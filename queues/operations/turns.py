@@ -64,7 +64,7 @@ class Turn:
         """
         while not await self._write(lane, due_ms):
             if lanes.read(self._record).rung:
-                self.lane = lane
+                self.lane = lane._replace(waits_until_ms=0)
                 return False
         return True
 

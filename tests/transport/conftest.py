@@ -12,6 +12,7 @@ from queues.config import Settings
 from storage_drivers import open_storage
 from tests.clock import MovableClock
 from tests.transport.live import LiveServer
+from tests.transport.receiver import OK, Receiver, receiving, says
 from tests.transport.service import Service, running
 
 Start = Callable[..., AbstractAsyncContextManager[Service]]
@@ -32,6 +33,13 @@ def start(tmp_path: Path, clock: MovableClock) -> Start:
 async def service(start: Start) -> AsyncIterator[Service]:
     async with start() as running_service:
         yield running_service
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """A receiver of webhooks that is content with everything."""
+    async with receiving(says(OK)) as one:
+        yield one
 
 
 @pytest.fixture(scope="module")

@@ -60,10 +60,7 @@ class KeystoneStrategy(Strategy):
 
         Raises: ConfigurationError.
         """
-        try:
-            site = Site(url.rstrip("/").removesuffix("/v3") + "/v3", timeout_s=timeout_s)
-        except ConfigurationError as ex:
-            raise ConfigurationError(f"keystone_url: {ex}") from None
+        site = keystone_site(url, timeout_s=timeout_s)
         login = Login(user, password, user_domain, project, project_domain)
         self._service = KeystoneService(site, login, clock, timeout_s=timeout_s)
         self._challenge = f'Keystone uri="{public_url or url}"'
@@ -134,6 +131,17 @@ class KeystoneStrategy(Strategy):
         return falcon.HTTPUnauthorized(
             title="Unauthorized", description=_UNAUTHORIZED, challenges=[self._challenge]
         )
+
+
+def keystone_site(url: str, *, timeout_s: float) -> Site:
+    """Return where Keystone answers, with or without `/v3` in its address.
+
+    Raises: ConfigurationError.
+    """
+    try:
+        return Site(url.rstrip("/").removesuffix("/v3") + "/v3", timeout_s=timeout_s)
+    except ConfigurationError as ex:
+        raise ConfigurationError(f"keystone_url: {ex}") from None
 
 
 def _is_plausible(token: str) -> bool:

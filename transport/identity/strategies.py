@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from queues.clock import Clock
 from queues.config import Settings
 from transport.identity.strategy import Strategy
+
+if TYPE_CHECKING:
+    from transport.identity.keystone_trusts import KeystoneTrusts
 
 
 def strategy(settings: Settings, clock: Clock) -> Strategy | None:
@@ -55,6 +59,28 @@ def _keystone(settings: Settings, clock: Clock) -> Strategy:
         cache_s=settings.keystone_cache_s,
         clock=clock,
     )
+
+
+def trusts(settings: Settings, clock: Clock) -> KeystoneTrusts | None:
+    """Return what makes trusts; only the strategy `keystone` has them.
+
+    Raises: ConfigurationError.
+    """
+    if settings.auth_strategy != "keystone":
+        return None
+    from transport.identity.keystone import keystone_site
+    from transport.identity.keystone_documents import Login
+    from transport.identity.keystone_trusts import KeystoneTrusts
+
+    login = Login(
+        settings.keystone_user,
+        settings.keystone_password,
+        settings.keystone_user_domain,
+        settings.keystone_project,
+        settings.keystone_project_domain,
+    )
+    site = keystone_site(settings.keystone_url, timeout_s=settings.keystone_timeout_s)
+    return KeystoneTrusts(site, login, clock)
 
 
 _STRATEGIES: dict[str, Callable[[Settings, Clock], Strategy | None]] = {
