@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.hook import Hook
 from tests.e2e.nusku import NuskuServer
 from tests.servers.mongodb import MongoServer, mongodb_binary
 from tests.servers.process import Server, missing
@@ -83,3 +84,11 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     yield start
     for server in servers:
         server.kill()
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    """A receiver of webhooks."""
+    receiver = Hook().start()
+    yield receiver
+    receiver.stop()

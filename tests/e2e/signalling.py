@@ -16,11 +16,12 @@ from tests.e2e.nusku import NuskuServer
 PAUSE_S = 0.02
 
 
-def with_keys(folder: Path) -> tuple[str, str]:
-    """Return the flags of a server that can sign URLs."""
+def with_keys(folder: Path, **settings: str) -> tuple[str, str]:
+    """Return the flags of a server that can sign URLs, and has these settings."""
     keys, config = folder / "keys.toml", folder / "nusku.toml"
     keys.write_text('[signed_urls]\nfirst = "a secret of many characters"\n')
-    config.write_text(f'keys_file = "{keys}"\n')
+    given = {"keys_file": str(keys), **settings}
+    config.write_text("".join(f'{name} = "{value}"\n' for name, value in given.items()))
     return "--config", str(config)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -20,13 +19,6 @@ SUBSCRIPTIONS = "/v2/queues/q/subscriptions"
 PATIENCE_S = 100.0
 
 pytestmark = pytest.mark.timeout(240)
-
-
-@pytest.fixture
-def hook() -> Iterator[Hook]:
-    receiver = Hook().start()
-    yield receiver
-    receiver.stop()
 
 
 @pytest.fixture

@@ -8,10 +8,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
+import pytest
+
 from tests.e2e.conftest import Serve, Store
+from tests.e2e.hook import Hook
 from tests.e2e.nusku import NuskuServer, eventually
 from tests.e2e.signalling import Sender, make, wait_for_end, with_keys
 from tests.servers.mongodb import external_mongodb
+
+pytestmark = pytest.mark.timeout(240)
 
 SENDERS = 4
 EACH = 30
@@ -87,6 +93,32 @@ def test_the_deadline_holds_while_no_server_runs(
     assert (ended["state"], ended["ended"]) == ("timeout", ended["deadline"])
     eventually(lambda: len(_told(server)) == 2, within_s=10, what="the queue is told")
     assert {body["signal"] for body in _told(server)} == {"boot", "unread"}
+
+
+def test_a_webhook_hears_of_the_end_though_all_die_and_it_was_away(
+    serve: Serve, store: Store, tmp_path: Path, hook: Hook
+) -> None:
+    server = serve(store.url, *with_keys(tmp_path, webhook_allow="127.0.0.0/8"))
+    notify = {"webhook": hook.url}
+    path = make(server, "boot", timeout=60, data={"stack": 17}, notify=notify)
+    hook.stop()
+    assert httpx.put(server.url + path, json={"id": "a"}).status_code == 200
+    server.kill()
+    server.start()
+    hook.start()
+    eventually(lambda: bool(hook.heard), within_s=100, what="the webhook hears")
+    assert hook.heard[0] == {
+        "signal": "boot",
+        "state": "success",
+        "reason": "1 of 1 signals were received.",
+        "count": 1,
+        "received": 1,
+        "data": {"stack": 17},
+    }
+    head = {name.lower(): value for name, value in hook.headers[0].items()}
+    assert head["webhook-signature"].startswith("v1,")
+    # At least once; and a receiver knows a repetition by its id.
+    assert len({one["webhook-id"] for one in hook.headers}) == 1
 
 
 def test_a_signal_reaches_who_waits_in_another_process_at_once(
