@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from itertools import product
 
 import pytest
 
@@ -46,16 +47,16 @@ async def pair(records: RecordsHandle, harness: Harness) -> list[RecordsHandle]:
     return [records, records.on(storage=await harness.another())]
 
 
-@pytest.mark.parametrize("version", [0, 1, LARGEST])
-@pytest.mark.parametrize("due_ms", [None, 0, 1, 253_402_300_799_999])
-@pytest.mark.parametrize("is_mortal", [False, True])
-async def test_a_created_record_is_returned_as_it_was(
-    records: RecordsHandle, version: int, due_ms: int | None, is_mortal: bool
-) -> None:
-    expires_ms = records.now_ms + HOUR_MS if is_mortal else None
-    made = await records.add(version=version, due_ms=due_ms, expires_ms=expires_ms)
-    assert await records.get() == made
-    assert await records.page() == [made]
+async def test_a_created_record_is_returned_as_it_was(records: RecordsHandle) -> None:
+    due = (None, 0, 1, 253_402_300_799_999)
+    expiries = (None, records.now_ms + HOUR_MS)
+    for version, due_ms, expires_ms in product([0, 1, LARGEST], due, expiries):
+        key = f"{version}/{due_ms}/{expires_ms}"
+        made = await records.add(key, version=version, due_ms=due_ms, expires_ms=expires_ms)
+        assert await records.get(key) == made
+        assert await records.page() == [made]
+        assert await records.delete(key)
+        assert await records.page() == []
 
 
 @each_document
