@@ -13,6 +13,7 @@ from transport import bodies, errors
 from transport.audience import check_rules
 from transport.cursor_requests import CursorRequestReader
 from transport.cursor_responses import CursorResponseWriter
+from transport.event_streams import EventStreams
 from transport.grant_requests import GrantRequestReader
 from transport.grant_responses import GrantResponseWriter
 from transport.headers import HeaderReader
@@ -93,9 +94,10 @@ def create_app(
     errors.install(app)
     grants = GrantRequestReader(settings), GrantResponseWriter(responses)
     subscribing = SubscriptionRequestReader(settings), SubscriptionResponseWriter(responses)
+    streams = EventStreams(operations, door)
     routes = {
         **_service_routes(operations, responses),
-        **_queue_routes(operations, requests, responses),
+        **_queue_routes(operations, requests, responses, streams),
         **_grant_routes(operations, door.tokens, *grants),
         **_letter_routes(
             operations, LetterRequestReader(settings), LetterResponseWriter(responses)
@@ -107,7 +109,7 @@ def create_app(
         ),
         **_subscription_routes(operations, *subscribing),
         **_cursor_routes(
-            operations, CursorRequestReader(settings), CursorResponseWriter(responses)
+            operations, CursorRequestReader(settings), CursorResponseWriter(responses), streams
         ),
         f"{PREFIX}/websocket": WebSocket(operations, settings, door),
     }
@@ -129,7 +131,10 @@ def _service_routes(operations: Operations, responses: ResponseWriter) -> dict[s
 
 
 def _queue_routes(
-    operations: Operations, requests: RequestReader, responses: ResponseWriter
+    operations: Operations,
+    requests: RequestReader,
+    responses: ResponseWriter,
+    streams: EventStreams,
 ) -> dict[str, object]:
     queue = f"{PREFIX}/queues/{{queue}}"
     queues = (operations.queues, requests, responses)
@@ -140,7 +145,7 @@ def _queue_routes(
         queue: QueueItem(*queues),
         f"{queue}/stats": QueueStatistics(*queues),
         f"{queue}/purge": QueuePurge(operations.queues, operations.subscriptions, requests),
-        f"{queue}/messages": MessageCollection(messages, polls, *shown),
+        f"{queue}/messages": MessageCollection(operations, *shown, streams),
         f"{OLD_PREFIX}/queues/{{queue}}/messages": OldMessageCollection(messages, *shown),
         f"{queue}/messages/{{message_id}}": MessageItem(messages, *shown),
         f"{queue}/claims": ClaimCollection(claims, polls, *shown),
@@ -149,14 +154,17 @@ def _queue_routes(
 
 
 def _cursor_routes(
-    operations: Operations, requests: CursorRequestReader, responses: CursorResponseWriter
+    operations: Operations,
+    requests: CursorRequestReader,
+    responses: CursorResponseWriter,
+    streams: EventStreams,
 ) -> dict[str, object]:
     above = f"{PREFIX}/queues/{{queue}}/cursors"
     cursors = (operations.cursors, requests, responses)
     return {
         above: CursorCollection(*cursors),
         f"{above}/{{cursor}}": CursorItem(*cursors),
-        f"{above}/{{cursor}}/messages": CursorMessages(*cursors),
+        f"{above}/{{cursor}}/messages": CursorMessages(*cursors, streams),
         f"{above}/{{cursor}}/ack": CursorAcknowledgement(*cursors),
     }
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import falcon.asgi
 
 from queues.operations.polls import Patience
-from transport.bodies import Receive, receiver
+from transport.bodies import receiver
 
 T = TypeVar("T")
 Scope = MutableMapping[str, Any]
@@ -33,6 +33,18 @@ def hurry(scope: Scope) -> bool:
     return ATTENDED in scope
 
 
+def must_hurry(req: falcon.asgi.Request) -> bool:
+    """Say whether the request must not wait any more."""
+    return _HURRIED in req.scope
+
+
+async def until_left(req: falcon.asgi.Request) -> None:
+    """Return when the client has closed the connection. The body is read, or lost."""
+    receive = receiver(req)
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 async def attended(
     req: falcon.asgi.Request, wait_s: float, work: Callable[[Patience], Awaitable[T]]
 ) -> T:
@@ -43,10 +55,8 @@ async def attended(
     Raises: ClientGone.
     """
     req.scope[ATTENDED] = True
-    leaving = asyncio.create_task(_left(receiver(req)))
-    patience = Patience(
-        0 if _HURRIED in req.scope else wait_s, is_there=lambda: not leaving.done()
-    )
+    leaving = asyncio.create_task(until_left(req))
+    patience = Patience(0 if must_hurry(req) else wait_s, is_there=lambda: not leaving.done())
     working = asyncio.ensure_future(work(patience))
     try:
         await asyncio.wait({leaving, working}, return_when=asyncio.FIRST_COMPLETED)
@@ -58,9 +68,3 @@ async def attended(
     finally:
         leaving.cancel()
         working.cancel()
-
-
-async def _left(receive: Receive) -> None:
-    """Return when the client has closed the connection."""
-    while (await receive())["type"] != "http.disconnect":
-        pass

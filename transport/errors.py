@@ -145,6 +145,13 @@ def retry_after_s(ex: Exception) -> int | None:
     return None
 
 
+def more_of(ex: errors.NuskuError) -> Mapping[str, Any]:
+    """Return what an error is answered with besides."""
+    if isinstance(ex, errors.CursorTooOld):
+        return {"oldest": ex.oldest, "lost": ex.lost}
+    return {}
+
+
 def install(app: falcon.asgi.App[Any, Any]) -> None:
     """Make `app` answer every error in Zaqar's shape: `title`, `description`, `code`."""
     app.add_error_handler(Exception, _failed)
@@ -210,7 +217,7 @@ async def _cursor_too_old(
     ex: errors.CursorTooOld,
     params: dict[str, Any],
 ) -> None:
-    _answer(req, resp, noted(req, ex), {"oldest": ex.oldest, "lost": ex.lost})
+    _answer(req, resp, noted(req, ex), more_of(ex))
 
 
 async def _client_gone(

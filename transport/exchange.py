@@ -45,9 +45,10 @@ def paused() -> int:
 class Exchange:
     """What uvicorn calls a cycle, with less to do for each request.
 
-    An answer is sent whole, in one piece and with its length; nothing is streamed. While it
-    waits (`PAUSE_S`), the connection takes no other request, and what waits is only a few
-    hundred bytes: the application is done.
+    An answer is sent whole, in one piece and with its length, unless the application says
+    that there is more: then each piece is sent as it comes. While an answer waits
+    (`PAUSE_S`), the connection takes no other request, and what waits is only a few hundred
+    bytes: the application is done.
     """
 
     __slots__ = (
@@ -55,6 +56,7 @@ class Exchange:
         "_is_head",
         "_news",
         "_start",
+        "_streams",
         "_timer",
         "_waiter",
         "body",
@@ -90,6 +92,7 @@ class Exchange:
         self._is_head = scope["method"] == "HEAD"
         self._news = False
         self._start: Any = None
+        self._streams = False
         self._timer: asyncio.TimerHandle | None = None
         self._waiter: asyncio.Future[None] | None = None
 
@@ -105,7 +108,10 @@ class Exchange:
             # PERF: the scope knows `receive`, and so this; without the circles, all of a
             # request is given back at once, and the garbage collector has nothing to find.
             self.scope = self.task = None
-        if not (self.is_answered or self.disconnected):
+        if self._streams and not self.is_answered:
+            # What was sent is no whole answer, and the client sees that.
+            self._connection.transport.close()
+        elif not (self.is_answered or self.disconnected):
             self._start = _FAILED_START
             self._answer(_FAILED, None)
 
@@ -143,18 +149,24 @@ class Exchange:
         self._news = False
 
     async def send(self, message: dict[str, Any]) -> None:
-        """Take the head of the answer, then its body (ASGI).
+        """Take the head of the answer, then its body, in pieces if it says so (ASGI).
 
-        Raises: RuntimeError for what is no whole answer, or not to be sent.
+        Waits while the client does not take what was sent before.
+
+        Raises: RuntimeError for what is no answer, or not to be sent.
         """
         flow = self._connection.flow
         if flow.write_paused and not self.disconnected:
             await flow.drain()
         if message["type"] == "http.response.start" and self._start is None:
             self._start = message
-        elif self._start is None or self.is_answered or message.get("more_body"):
+        elif self._start is None or self.is_answered:
             raise RuntimeError("an answer is a head, then a body, once")
-        elif not self.disconnected:
+        elif self.disconnected:
+            return
+        elif self._streams or message.get("more_body"):
+            self._stream(message.get("body", b""), is_last=not message.get("more_body"))
+        else:
             self._answer(message.get("body", b""), (self.scope or {}).get(PAUSE_S))
 
     def _answer(self, body: bytes, pause_s: float | None) -> None:
@@ -166,6 +178,23 @@ class Exchange:
         else:
             _paused.add(self)
             self._timer = self._connection.loop.call_later(pause_s, self._leave, answer)
+
+    def _stream(self, piece: bytes, *, is_last: bool) -> None:
+        """Send a piece, the first one behind the head; an empty last one ends the answer."""
+        head = b"" if self._streams else self._head(None)
+        self._streams = True
+        if self._takes_chunks():
+            piece = b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
+            piece += b"0\r\n\r\n" if is_last else b""
+        if is_last:
+            self.is_answered, self.body, self._start = True, b"", ()
+            self._leave(head + piece)
+        else:
+            self._connection.transport.write(head + piece)
+
+    def _takes_chunks(self) -> bool:
+        """Say if the client knows chunks; to others the end of the connection is the end."""
+        return self.scope is not None and self.scope["http_version"] != "1.0"
 
     def _leave(self, answer: bytes) -> None:
         self._end_pause()
@@ -179,8 +208,8 @@ class Exchange:
             self._timer = None
             _paused.discard(self)
 
-    def _head(self, body_bytes: int) -> bytes:
-        """Return status line and headers.
+    def _head(self, body_bytes: int | None) -> bytes:
+        """Return status line and headers; None is for a body in pieces.
 
         SECURITY: whatever a header holds, it stays one line, or nothing is sent.
         """
@@ -204,7 +233,12 @@ class Exchange:
         return head
 
     def _own_headers(
-        self, status: int, length_bytes: int | None, body_bytes: int, *, is_closing: bool
+        self,
+        status: int,
+        length_bytes: int | None,
+        body_bytes: int | None,
+        *,
+        is_closing: bool,
     ) -> bytes:
         """Return the rest of the head, which the application has not said."""
         own = b""
@@ -212,7 +246,9 @@ class Exchange:
             self.keep_alive = False
         elif not self.keep_alive:
             own = b"connection: close\r\n"
-        if length_bytes is None:
+        if body_bytes is None:
+            own += b"transfer-encoding: chunked\r\n" if self._takes_chunks() else b""
+        elif length_bytes is None:
             if status not in _BODILESS:
                 own += b"content-length: %d\r\n" % body_bytes
         elif length_bytes != body_bytes and not self._is_head:

@@ -25,6 +25,9 @@ _USUAL: dict[str | None, Media] = {
     media.JSON: Media.JSON,
     **dict.fromkeys(media.MSGPACK_NAMES, Media.MSGPACK),
 }
+#: Server-sent events.
+EVENTS = "text/event-stream"
+
 _USUAL_UUID_CHARS = 64
 _KEY = re.compile(rf"[\x21-\x7e]{{1,{MAX_IDEMPOTENCY_KEY_CHARS}}}")
 
@@ -191,20 +194,31 @@ def idempotency_key(req: falcon.asgi.Request) -> str | None:
     return key
 
 
-def accepted(req: falcon.asgi.Request) -> Media:
+def accepted(req: falcon.asgi.Request, resource: object) -> Media:
     """Return the encoding of the answer that the client asks for; JSON when it may.
+
+    Sets `req.context.streams` when it asks for events, and `resource` has some.
 
     Raises: HTTPNotAcceptable when it accepts neither JSON nor MessagePack.
     """
     usual = _USUAL.get(header(req, b"accept"))
     if usual is not None:
         return usual
-    preferred = req.client_prefers(_ACCEPTABLE)
+    streams = req.method == "GET" and getattr(resource, "streams", False)
+    preferred = req.client_prefers((*_ACCEPTABLE, EVENTS) if streams else _ACCEPTABLE)
+    if preferred == EVENTS:
+        req.context.streams = True
+        return Media.JSON
     if preferred is None:
         raise falcon.HTTPNotAcceptable(
             description=f"Accept must admit {media.JSON} or {media.MSGPACK}."
         )
     return Media.MSGPACK if preferred in media.MSGPACK_NAMES else Media.JSON
+
+
+def last_event_id(req: falcon.asgi.Request) -> str | None:
+    """Return the id of the event after which a stream is to go on, if the client has one."""
+    return header(req, b"last-event-id") or None
 
 
 def check_content_type(req: falcon.asgi.Request, resource: object) -> None:

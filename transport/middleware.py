@@ -58,7 +58,7 @@ class RequestContext:
             return
         identity = await self._door.proved(req) if answered is Audience.OPERATORS else None
         headers.check_content_type(req, resource)
-        req.context.media = headers.accepted(req)
+        req.context.media = headers.accepted(req, resource)
         if identity is not None:
             req.context.caller = Caller(identity.project, "", identity)
             self._check_policy(req, resource, identity, None)
@@ -69,7 +69,7 @@ class RequestContext:
         identity = await self._door.proved(req) if self._door.asks(req) else None
         headers.check_content_type(req, resource)
         context = req.context
-        context.media = headers.accepted(req)
+        context.media = headers.accepted(req, resource)
         client_id = self._reader.client_id(req, identity)
         identity = identity or believed(req)
         context.caller = Caller(identity.project, client_id, identity)

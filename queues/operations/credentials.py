@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from queues.clock import Clock
 from queues.errors import CredentialNotFound, Forbidden
-from queues.identity import Identity
+from queues.identity import Grant, Identity
 from queues.limits import Limits, check_count
 from queues.model import Credential, CredentialKind
 from queues.operations.revocations import RevocationList
@@ -66,6 +66,14 @@ class CredentialRegister:
     async def is_revoked(self, lineage: Sequence[str]) -> bool:
         """Say whether one of the credentials was revoked, in whatever process, until now."""
         return await self._revocations.has_any(lineage)
+
+    async def still_holds(self, grant: Grant) -> bool:
+        """Say whether a credential that was honoured has neither expired nor been revoked.
+
+        Raises: StorageUnavailable.
+        """
+        expired = grant.expires_ms <= self._clock.now_ms()
+        return not (expired or await self.is_revoked(grant.lineage))
 
     async def list(
         self, identity: Identity, kind: CredentialKind, *, marker: str, limit: int

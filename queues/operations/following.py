@@ -34,10 +34,20 @@ class Following:
             raise InvalidRequest(f"marker: {marker!r} is no message id of queue {queue}.")
         return seq
 
-    async def read(self, project: str, queue: str, after_seq: int) -> Snapshot:
+    async def read(
+        self,
+        project: str,
+        queue: str,
+        after_seq: int,
+        *,
+        include_claimed: bool = True,
+        include_delayed: bool = False,
+        exclude_client_id: str | None = None,
+    ) -> Snapshot:
         """Return the next messages; `next_seq` is None when there are none yet.
 
-        A message with a running delay holds up those behind it until it is due.
+        Unless delayed messages are wanted as they are, one whose delay is running holds up
+        those behind it until it is due.
         """
         now_ms = self._clock.now_ms()
         page = await self._storage.messages.list(
@@ -45,12 +55,14 @@ class Following:
             queue,
             after_seq=after_seq,
             limit=PAGE,
-            include_claimed=True,
+            include_claimed=include_claimed,
             include_delayed=True,
-            exclude_client_id=None,
+            exclude_client_id=exclude_client_id,
             now_ms=now_ms,
         )
-        seen = list(takewhile(lambda one: one.claim_id or not one.visible_ms, page.messages))
+        seen = page.messages
+        if not include_delayed:
+            seen = list(takewhile(lambda one: one.claim_id or not one.visible_ms, seen))
         whole = len(seen) == len(page.messages)
         next_seq = page.next_seq if whole else seen[-1].seq if seen else None
         return Snapshot(seen, ids.queue_tag(project, queue), now_ms, next_seq)

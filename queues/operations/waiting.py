@@ -237,14 +237,20 @@ class Bell:
         self._place = place
         self._seat = seat
         self._unlooked_ms: int | None = clock.now_ms()
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """Let whoever listens go on at once, now and from now on."""
+        self._is_stopped = True
+        self._seat.dismiss()
 
     async def heard(self, wait_s: float) -> bool:
         """Wait until it rings, or has rung since the last time; say if within `wait_s`.
 
-        False at once when the room is closed. Once it rang, look at everything: several
-        things may have happened.
+        False at once when it is stopped, or the room is closed. Once it rang, look at
+        everything: several things may have happened.
         """
-        if self._room.is_closed:
+        if self._is_stopped or self._room.is_closed:
             return False
         if self._unlooked_ms is not None:
             self._place.look_ahead(self._unlooked_ms)

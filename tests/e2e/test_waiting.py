@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Iterator
@@ -138,3 +139,20 @@ def test_who_waits_when_a_server_stops_is_answered_at_once(
     assert [answer.result().status_code for answer in calls] == [204] * WAITERS
     assert servers[0].wait() == 0
     assert time.monotonic() < began + SOON_S
+
+
+def test_who_listens_when_a_server_stops_goes_on_at_another(servers: list[NuskuServer]) -> None:
+    path, headers = f"{QUEUE}/messages?echo=true", {"Accept": "text/event-stream"}
+    post(servers[0], "before")
+    with servers[0].client() as client, client.stream("GET", path, headers=headers) as stream:
+        lines = stream.iter_lines()
+        event = [next(lines) for _ in range(3)]
+        servers[0].signal(signal.SIGTERM)
+        assert list(lines) == [], "the stream ends as it should"
+    assert servers[0].wait() == 0
+    post(servers[1], "after")
+    again = {**headers, "Last-Event-ID": event[0].removeprefix("id: ")}
+    with servers[1].client() as client, client.stream("GET", path, headers=again) as stream:
+        lines = stream.iter_lines()
+        found = [next(lines) for _ in range(3)]
+    assert json.loads(found[1].removeprefix("data: "))["body"] == "after"

@@ -453,6 +453,18 @@ async def test_a_bell_rings_for_what_happened_since_it_was_heard() -> None:
 
 
 @in_no_time
+async def test_a_bell_that_was_stopped_is_waited_for_no_more() -> None:
+    bench = Bench()
+    async with bench.room.watching(TOPIC) as bell:
+        listening = asyncio.create_task(bell.heard(MINUTE_S))
+        await settled()
+        bell.stop()
+        assert await listening is False
+        assert await bell.heard(MINUTE_S) is False
+    assert now_s() == 0
+
+
+@in_no_time
 async def test_a_bell_that_is_silent_asks_the_store_nothing() -> None:
     bench = Bench()
     async with bench.room.watching(TOPIC) as bell:

@@ -6,9 +6,11 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.transport.live import LiveServer, RawConnection
+from tests.transport.service import CALLER
 
 QUEUE = "/v2/queues/q"
 DOCUMENT = b'{"messages": [{"body": "hello"}]}'
@@ -96,6 +98,25 @@ def test_who_sends_two_requests_at_once_does_not_wait(
         assert hasty.answer()[0] in {200, 204}
         assert hasty.answer()[0] == 204
     assert time.monotonic() - began < 10
+
+
+def test_who_stops_listening_is_let_go(live: LiveServer) -> None:
+    with RawConnection(live.address) as gone:
+        gone.send_head("GET", f"{QUEUE}/messages", accept="text/event-stream")
+        live.until_somebody_waits()
+    live.settle()
+
+
+def test_events_come_over_a_socket(live: LiveServer) -> None:
+    url = "http://{}:{}".format(*live.address)
+    headers = {**CALLER, "Accept": "text/event-stream"}
+    with httpx.stream("GET", f"{url}{QUEUE}/messages?echo=true", headers=headers) as stream:
+        lines = stream.iter_lines()
+        assert next(lines) == ": "
+        assert said(live, "POST", f"{QUEUE}/messages", DOCUMENT)[0] == 201
+        found = [next(lines) for _ in range(4)]
+    assert [line.partition(": ")[0] for line in found] == ["", "id", "data", ""]
+    live.settle()
 
 
 def test_a_connection_goes_on_after_a_wait(live: LiveServer) -> None:

@@ -23,6 +23,7 @@ from queues.config import Settings
 from storage_drivers import open_storage
 from tests.transport.service import CALLER, JSON, MSGPACK, PATCH
 from transport.composition import application
+from transport.headers import EVENTS
 
 DOCUMENT: dict[str, Any] = json.loads(
     resources.files("transport").joinpath("openapi.json").read_text()
@@ -63,6 +64,12 @@ def _pack(ctx: object, value: object) -> bytes:
 @schemathesis.serializer(PATCH)
 def _pack_patch(ctx: object, value: object) -> bytes:
     return json.dumps(value).encode()
+
+
+@schemathesis.hook
+def filter_query(ctx: object, query: dict[str, Any] | None) -> bool:
+    """Leave out what is not wrong: a parameter without a value is as good as absent."""
+    return "" not in (query or {}).values()
 
 
 @schemathesis.deserializer(MSGPACK)
@@ -200,7 +207,7 @@ def test_every_document_has_an_example_and_both_encodings() -> None:
         if {"application/json", MSGPACK} & set(node["content"])
     ]
     with_parameters = [content for content in media if MSGPACK in content]
-    assert all(set(content) == {JSON, MSGPACK} for content in with_parameters)
+    assert all(set(content) - {EVENTS} == {JSON, MSGPACK} for content in with_parameters)
     assert all("example" in content[JSON] for content in with_parameters)
     # The versions, this description and what is no WebSocket are the same for everybody.
     assert len(media) - len(with_parameters) == 3

@@ -144,12 +144,7 @@ async def _forgets_the_body(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
 
 
-async def _streams(scope: Any, receive: Any, send: Any) -> None:
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": b"a", "more_body": True})
-
-
-@pytest.mark.parametrize("app", [_raises, _forgets_the_body, _streams])
+@pytest.mark.parametrize("app", [_raises, _forgets_the_body])
 async def test_an_application_without_a_whole_answer_has_failed(ask: Ask, app: App) -> None:
     answer = await ask(app, GET)
     assert answer.startswith(b"HTTP/1.1 500 ")
@@ -163,6 +158,83 @@ async def test_a_second_answer_is_not_sent(ask: Ask, pieces: list[bytes]) -> Non
 
     await ask(twice, GET)
     assert len(pieces) == 1
+
+
+def streaming(*parts: bytes, last: bytes = b"") -> App:
+    """Return an application that answers in pieces."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for part in parts:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": last})
+
+    return app
+
+
+async def test_pieces_leave_one_by_one(ask: Ask, pieces: list[bytes]) -> None:
+    answer = await ask(streaming(b"hello", b"", b"x" * 17, last=b"!"), GET)
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+    chunks = [b"5\r\nhello\r\n", b"", b"11\r\n" + b"x" * 17 + b"\r\n", b"1\r\n!\r\n0\r\n\r\n"]
+    assert pieces == [head + chunks[0], *chunks[1:]]
+    assert answer == head + b"".join(chunks)
+
+
+async def test_after_the_last_piece_comes_the_next_answer(ask: Ask) -> None:
+    answers = await ask(streaming(b"hello"), GET, GET)
+    assert answers.count(b"HTTP/1.1 200 OK") == 2
+    assert answers.count(b"\r\n0\r\n\r\n") == 2
+
+
+async def test_who_knows_no_chunks_gets_the_pieces_and_the_end(ask: Ask) -> None:
+    answer = await ask(streaming(b"hello ", b"world"), GET.replace(b"1.1", b"1.0"))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in head
+    assert b"\r\nconnection: close" in head
+    assert body == b"hello world"
+
+
+@pytest.mark.parametrize("raises", [True, False])
+async def test_a_stream_that_breaks_off_is_seen_to_break_off(ask: Ask, raises: bool) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"hello", "more_body": True})
+        if raises:
+            raise LookupError("mistake")
+
+    answer = await ask(app, GET, GET)
+    assert answer.endswith(b"5\r\nhello\r\n")
+
+
+async def test_no_more_is_sent_than_the_client_takes() -> None:
+    sent = 0
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal sent
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(500):
+            await send({"type": "http.response.body", "body": b"x" * 2**20, "more_body": True})
+            sent += 1
+        ended.set_result(None)
+
+    config = Config(app, log_config=None, lifespan="off")
+    config.load()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: Connection(config=config, server_state=ServerState(), app_state={}),
+        "127.0.0.1",
+        0,
+    )
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    writer.write(GET)
+    await reader.readline()
+    await asyncio.sleep(0.3)
+    assert sent < 50, "what the client does not take is kept in memory"
+    writer.close()
+    await asyncio.wait_for(ended, 10)  # what is sent to nobody is dropped
+    server.close()
+    await server.wait_closed()
 
 
 async def test_requests_that_come_together_are_answered_one_after_the_other(ask: Ask) -> None:

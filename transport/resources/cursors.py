@@ -9,10 +9,12 @@ import falcon
 import falcon.asgi
 
 from queues.operations.cursors import CursorOperations
-from transport import audit
+from transport import audit, headers
 from transport.attendance import attended
 from transport.cursor_requests import CursorRequestReader
 from transport.cursor_responses import CursorResponseWriter
+from transport.event_sources import CursorEvents
+from transport.event_streams import EventStreams
 
 
 class _CursorResource:
@@ -84,11 +86,26 @@ class CursorMessages(_CursorResource):
     """`/v2/queues/{queue}/cursors/{cursor}/messages`."""
 
     rules: ClassVar = {"GET": "messages:get_all"}
+    streams: ClassVar = True
+
+    def __init__(
+        self,
+        cursors: CursorOperations,
+        requests: CursorRequestReader,
+        responses: CursorResponseWriter,
+        streams: EventStreams,
+    ) -> None:
+        """Read with `cursors`, on and on with `streams`."""
+        super().__init__(cursors, requests, responses)
+        self._streams = streams
 
     async def on_get(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str, cursor: str
     ) -> None:
         """Read on, without moving the cursor."""
+        if getattr(req.context, "streams", False):
+            await self._stream(req, resp, queue, cursor)
+            return
         (after, limit), wait_s = self._requests.reading(req), self._requests.wait_s(req)
         project = req.context.caller.project
         read = partial(self._cursors.read, project, queue, cursor, after=after, limit=limit)
@@ -97,6 +114,16 @@ class CursorMessages(_CursorResource):
         else:
             reading = await read()
         self._responses.reading(req, resp, queue, reading)
+
+    async def _stream(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str, cursor: str
+    ) -> None:
+        after, limit = self._requests.reading(req)
+        after = headers.last_event_id(req) or after
+        source = CursorEvents(
+            self._cursors, self._responses, req, queue, cursor, after=after, limit=limit
+        )
+        await self._streams.answer(req, resp, queue, source, rule=self.rules["GET"])
 
 
 class CursorAcknowledgement(_CursorResource):

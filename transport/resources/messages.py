@@ -8,10 +8,12 @@ from typing import ClassVar
 import falcon
 import falcon.asgi
 
-from queues.operations.messages import MessageOperations
-from queues.operations.polls import LongPolls
+from queues.operations import Operations
+from queues.operations.messages import MessageOperations, MessageQuery
 from transport import audit, headers
 from transport.attendance import attended
+from transport.event_sources import MessageEvents
+from transport.event_streams import EventStreams
 from transport.items import OLD_PREFIX, PREFIX
 from transport.requests import RequestReader
 from transport.responses import ResponseWriter
@@ -64,16 +66,20 @@ class MessageCollection(OldMessageCollection):
         "DELETE": "messages:delete_all",
     }
 
+    streams: ClassVar = True
+
     def __init__(
         self,
-        messages: MessageOperations,
-        polls: LongPolls,
+        operations: Operations,
         requests: RequestReader,
         responses: ResponseWriter,
+        streams: EventStreams,
     ) -> None:
-        """List and pop with `messages`, or with `polls` if it may take its time."""
-        super().__init__(messages, requests, responses)
-        self._polls = polls
+        """List and pop, at once, taking one's time (`polls`), or on and on (`streams`)."""
+        super().__init__(operations.messages, requests, responses)
+        self._polls = operations.polls
+        self._following = operations.following
+        self._streams = streams
 
     async def on_get(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
@@ -92,12 +98,28 @@ class MessageCollection(OldMessageCollection):
     ) -> None:
         (project, client_id, _), wait_s = req.context.caller, self._requests.wait_s(req)
         query = self._requests.message_query(req)
+        if getattr(req.context, "streams", False):
+            await self._stream(req, resp, queue, query)
+            return
         if wait_s:
             listing = partial(self._polls.list, project, queue, query, client_id=client_id)
             page = await attended(req, wait_s, listing)
         else:
             page = await self._messages.list(project, queue, query, client_id=client_id)
         self._responses.message_page(req, resp, queue, page)
+
+    async def _stream(
+        self,
+        req: falcon.asgi.Request,
+        resp: falcon.asgi.Response,
+        queue: str,
+        query: MessageQuery,
+    ) -> None:
+        project, after_seq = req.context.caller.project, 0
+        if marker := headers.last_event_id(req) or query.marker:
+            after_seq = await self._following.start(project, queue, marker)
+        source = MessageEvents(self._following, self._responses, req, queue, query, after_seq)
+        await self._streams.answer(req, resp, queue, source, rule=self.rules["GET"])
 
     async def on_delete(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
