@@ -11,6 +11,9 @@ from queues.limits import Limits
 from queues.operations import Operations
 from storage_drivers import open_storage
 from tests.clock import MovableClock
+from tests.conformance.reference import ReferenceStorage
+from tests.conformance.world import World
+from tests.operations.signal_process import Process
 from tests.transport.faults import FaultyStorage
 
 
@@ -43,3 +46,19 @@ def operations(storage: FaultyStorage, clock: MovableClock) -> Operations:
 def elsewhere(other_storage: FaultyStorage, clock: MovableClock) -> Operations:
     """The operations of another server process on the same store."""
     return Operations(other_storage, Limits(), clock)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def here(world: World, clock: MovableClock) -> Process:
+    return Process(ReferenceStorage(world), clock)
+
+
+@pytest.fixture
+def there(world: World, clock: MovableClock) -> Process:
+    """Another server process on the same store."""
+    return Process(ReferenceStorage(world), clock)

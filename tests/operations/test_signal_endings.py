@@ -32,22 +32,6 @@ from tests.operations.signal_process import (
 )
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def here(world: World, clock: MovableClock) -> Process:
-    return Process(ReferenceStorage(world), clock)
-
-
-@pytest.fixture
-def there(world: World, clock: MovableClock) -> Process:
-    """Another server process on the same store."""
-    return Process(ReferenceStorage(world), clock)
-
-
 async def told(process: Process, queue: str = "done") -> list[Any]:
     """Return what the queue was told."""
     query = MessageQuery("", 20, echo=True, include_claimed=True, include_delayed=True)
