@@ -156,9 +156,9 @@ class SubscriptionOperations:
             subscriptions.changed, wanted=wanted, lineage=caller.identity.lineage, now_ms=now_ms
         )
         planned = change_of(found)
-        if planned.lineage != found.lineage:
-            self._check_end(caller.identity, planned.expires_ms)
         old, new = (Place(project, queue, one.subscriber) for one in (found, planned))
+        if old != new or planned.expires_ms != found.expires_ms:
+            self._check_end(caller.identity, planned.expires_ms)
         old_address = await self._index.find(old)
         if not await self._index.move(new, found.id, expires_ms=planned.expires_ms):
             raise SubscriptionExists(f"Queue {queue} has another subscription of {new[2]}.")

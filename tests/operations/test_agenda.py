@@ -11,7 +11,13 @@ import pytest
 
 from queues.errors import StorageUnavailable
 from queues.model import Record, RecordKind, Taken
-from queues.operations.agenda import AT_WORK, LEASE_MS, Agenda
+from queues.operations.agenda import (
+    AT_WORK,
+    ERRANDS_OF_A_PROJECT,
+    LEASE_MS,
+    PUT_OFF_MS,
+    Agenda,
+)
 from tests.clock import MovableClock
 from tests.conformance.reference import ReferenceStorage
 from tests.conformance.world import World
@@ -231,3 +237,51 @@ async def test_without_handlers_nothing_is_taken(
     async with asyncio.timeout(10):
         await Agenda(storage, clock).run()
     assert await due_ms(storage, clock) == before
+
+
+class Errand(Desk):
+    """A desk whose handler waits for others."""
+
+    def __init__(self, storage: FaultyStorage, clock: MovableClock) -> None:
+        super().__init__(storage, clock)
+        self.agenda.handle(KIND, self._handle, errand=True)
+
+
+async def test_errands_of_one_project_leave_room_for_others(
+    storage: FaultyStorage, clock: MovableClock
+) -> None:
+    for number in range(2 * ERRANDS_OF_A_PROJECT):
+        await enter(storage, clock, f"{number:03}")
+    desk = Errand(storage, clock)
+    async with desk.open():
+        await desk.until_called(ERRANDS_OF_A_PROJECT)
+        record = Record(KIND, "", "theirs", b"{}", version=1, due_ms=clock.now_ms())
+        await storage.records.create("other", record, now_ms=clock.now_ms())
+        desk.agenda.ring()
+        await desk.until_called(ERRANDS_OF_A_PROJECT + 1)
+        assert desk.handled[-1].project == "other"
+        desk.gate.set()
+        async with asyncio.timeout(10):
+            while len(desk.handled) <= 2 * ERRANDS_OF_A_PROJECT:
+                clock.advance(ms=PUT_OFF_MS)
+                desk.agenda.ring()
+                await asyncio.sleep(0.005)
+
+
+async def test_errands_take_no_place_of_what_only_waits_for_the_store(
+    storage: FaultyStorage, clock: MovableClock
+) -> None:
+    desk, quick = Errand(storage, clock), asyncio.Event()
+
+    async def handle(taken: Taken) -> None:
+        quick.set()
+
+    desk.agenda.handle(RecordKind.CURSOR, handle)
+    for number in range(2 * AT_WORK):
+        await enter(storage, clock, f"{number:03}")
+    async with desk.open(), asyncio.timeout(10):
+        await desk.until_called(2 * AT_WORK)
+        record = Record(RecordKind.CURSOR, "", "a", b"{}", version=1, due_ms=clock.now_ms())
+        await storage.records.create("p", record, now_ms=clock.now_ms())
+        desk.agenda.ring()
+        await quick.wait()
