@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import Serve
-from tests.e2e.nusku import CLIENT_ID, NuskuServer, environment
+from tests.e2e.hook import Hook
+from tests.e2e.nusku import CLIENT_ID, NuskuServer, environment, eventually
 from tests.e2e.openstack import openstack_session
 from tests.servers.keystone import KeystoneServer
 
@@ -47,6 +48,7 @@ def cloud(keystone_server: KeystoneServer, serve: Serve, tmp_path: Path) -> Clou
         "keystone_project": f"{name}-service",
         "keystone_timeout_s": 30.0,
         "keystone_cache_s": 0.0,
+        "webhook_allow": "127.0.0.0/8",
     }
     file = tmp_path / "nusku.toml"
     file.write_text("".join(f"{key} = {json.dumps(settings[key])}\n" for key in settings))
@@ -133,3 +135,38 @@ def test_neither_password_nor_token_reach_the_log(cloud: Cloud) -> None:
     assert "Keystone is away" in cloud.nusku.log
     assert token not in cloud.nusku.log
     assert "a secret" not in cloud.nusku.log
+
+
+def test_a_trusted_subscriber_is_shown_a_token_of_who_subscribed(
+    cloud: Cloud, hook: Hook
+) -> None:
+    client = _zaqar(cloud)
+    address = f"trust+{hook.url}"
+    made = client.subscription("news", subscriber=address, ttl=600, options={"trust_id": "x"})
+    assert made.options == {}, "a trust is neither taken nor shown"
+    client.queue("news").post({"body": {"n": 1}, "ttl": 300})
+    eventually(lambda: bool(hook.heard), within_s=60, what="the notification is heard")
+    assert hook.heard[0]["body"] == {"n": 1}
+    token = {name.lower(): text for name, text in hook.headers[0].items()}["x-auth-token"]
+    shown = httpx.get(
+        f"{cloud.keystone.url}/auth/tokens",
+        headers={"X-Auth-Token": cloud.keystone.admin_token(), "X-Subject-Token": token},
+        timeout=20,
+    ).json()["token"]
+    assert (shown["user"]["name"], shown["project"]["id"]) == (cloud.user, cloud.project)
+    assert shown["OS-TRUST:trust"]["impersonation"] is True
+    # The role of a member implies that of a reader.
+    assert {role["name"] for role in shown["roles"]} == {"member", "reader"}
+    assert token not in cloud.nusku.log
+
+
+def test_a_trust_may_last_as_long_as_heat_asks_for(cloud: Cloud, hook: Hook) -> None:
+    scope = {"project": {"id": cloud.project}}
+    keystone_token = cloud.keystone.token(cloud.user, "pw", scope)
+    headers = {"Client-ID": CLIENT_ID, "X-Auth-Token": keystone_token}
+    path = f"{cloud.nusku.url}/v2/queues/news/subscriptions"
+    heats = {"subscriber": f"trust+{hook.url}", "ttl": 220_367_260_800}
+    answer = httpx.post(path, json=heats, headers=headers, timeout=60)
+    assert answer.status_code == 201, answer.text
+    shown = httpx.get(f"{path}/{answer.json()['subscription_id']}", headers=headers, timeout=60)
+    assert shown.json()["options"] == {}

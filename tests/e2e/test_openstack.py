@@ -38,13 +38,12 @@ def openstack(serve: Serve, store: Store) -> Iterator[Run]:
         yield run
 
 
-def test_everything_that_the_command_can_do_with_queues_messages_and_claims(
-    openstack: Run,
-) -> None:
+def test_everything_that_the_command_can_do(openstack: Run) -> None:
     _service(openstack)
     _queues(openstack)
     _messages(openstack)
     _claims(openstack)
+    _subscriptions(openstack)
 
 
 def _service(run: Run) -> None:
@@ -87,6 +86,19 @@ def _claims(run: Run) -> None:
     run(f"claim renew letters {claim} --ttl 120 --grace 60")
     run(f"claim release letters {claim}", parse=False)
     assert "404" in run(f"claim query letters {claim}", fails=True)
+
+
+def _subscriptions(run: Run) -> None:
+    hook = "http://receiver.example:8080/hook"
+    options = json.dumps({"post_headers": {"X-Mine": "1"}})
+    made = run(f"subscription create news {hook} 600 --options", options)
+    assert (made["Subscriber"], made["TTL"]) == (hook, 600)
+    run(f"subscription update news {made['ID']} --ttl 900", parse=False)
+    shown = run(f"subscription show news {made['ID']}")
+    assert (shown["Subscriber"], shown["TTL"]) == (hook, 900)
+    assert [row["ID"] for row in run("subscription list news")] == [made["ID"]]
+    run(f"subscription delete news {made['ID']}", parse=False)
+    assert run("subscription list news") == []
 
 
 def test_the_command_itself_runs(serve: Serve, tmp_path: Path) -> None:

@@ -26,12 +26,13 @@ def _post(queue: Any, count: int) -> None:
         queue.post([{"body": {"n": n}, "ttl": 300} for n in numbers])
 
 
-def test_everything_that_the_client_can_do_with_queues_messages_and_claims(client: Any) -> None:
+def test_everything_that_the_client_can_do(client: Any) -> None:
     # One server for the whole story: starting one takes longer than all of it.
     _service(client)
     _queues(client)
     _messages(client)
     _claims(client)
+    _subscriptions(client)
 
 
 def _service(client: Any) -> None:
@@ -103,3 +104,24 @@ def _claims(client: Any) -> None:
     claim.delete()
     again = queue.claim(limit=20)  # without ttl and grace, which the client sends as null
     assert [message.body["n"] for message in again] == [1, 2, 3, 4]
+
+
+def _subscriptions(client: Any) -> None:
+    hook, options = "http://receiver.example:8080/hook", {"post_headers": {"X-Mine": "1"}}
+    made = client.subscription(
+        "news", subscriber=hook, ttl=220_367_260_800, options=dict(options)
+    )
+    assert (made.subscriber, made.ttl, made.options) == (hook, 220_367_260_800, options)
+    again = client.subscription("news", subscriber=hook, ttl=600)
+    assert again.id == made.id, "an address has one subscription"
+    for number in range(24):
+        client.subscription("news", subscriber=f"{hook}/{number}", ttl=600)
+    listed = list(client.subscriptions("news", limit=10).stream())
+    assert len({subscription.id for subscription in listed}) == 25
+    made.update({"ttl": 600, "options": {}})
+    found = client.subscription("news", id=made.id)
+    assert (found.ttl, found.options, found.subscriber) == (600, {}, hook)
+    made.delete()
+    assert len(list(client.subscriptions("news", limit=20).stream())) == 24
+    client.queue("news").purge(resource_types=["subscriptions"])
+    assert list(client.subscriptions("news")) == []
