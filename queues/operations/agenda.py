@@ -32,6 +32,9 @@ AT_WORK = 32
 ERRANDS = 256
 ERRANDS_OF_A_PROJECT = 64
 
+#: Whoever is told to stop lets errands under way end for so long.
+FAREWELL_S = 2.0
+
 #: An errand that nobody is free for is put off by this, and up to twice as long.
 PUT_OFF_MS = 1_000
 
@@ -50,14 +53,15 @@ class Agenda:
         self._desk.on_half_empty = self.ring
         self._couriers = Crew(storage, clock, size=ERRANDS, share=ERRANDS_OF_A_PROJECT)
         self._bell = asyncio.Event()
-        self._closed = False
+        self.is_closed = False
 
     def handle(self, kind: RecordKind, handler: Handler, *, errand: bool = False) -> None:
         """Call `handler` for due records of this kind. A record of no handler is left alone.
 
         A handler that fails is called again after the lease. It waits for nothing but the
         store, unless it is an `errand`: that may wait for others, extends its lease itself,
-        and takes nobody else's place, as each project has a share.
+        looks whether the agenda `is_closed`, and takes nobody else's place, as each project
+        has a share.
         """
         self._handlers[kind] = handler
         if errand:
@@ -68,8 +72,8 @@ class Agenda:
         self._bell.set()
 
     def close(self) -> None:
-        """Take nothing more; `run` gives back what is not finished, and ends."""
-        self._closed = True
+        """Take nothing more; `run` gives back what is not finished soon, and ends."""
+        self.is_closed = True
         self._bell.set()
 
     async def run(self) -> None:
@@ -77,12 +81,12 @@ class Agenda:
 
         NOTE: not to be cancelled, as it may just have taken something.
         """
-        while self._handlers and not self._closed:
+        while self._handlers and not self.is_closed:
             self._bell.clear()
             await self._take()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._bell.wait(), self._pause_s)
-        await asyncio.gather(self._desk.dismiss(), self._couriers.dismiss())
+        await asyncio.gather(self._desk.dismiss(0), self._couriers.dismiss(FAREWELL_S))
 
     async def _take(self) -> None:
         """Take as much as there is room for."""

@@ -48,8 +48,10 @@ class Crew:
         self._projects[taken.project] += 1
         task.add_done_callback(self._finished)
 
-    async def dismiss(self) -> None:
-        """Stop what is going on, and make it due for the other processes."""
+    async def dismiss(self, farewell_s: float) -> None:
+        """Let what is going on end for so long, then stop it, and leave it to others."""
+        if self._at_work and farewell_s:
+            await asyncio.wait(self._at_work, timeout=farewell_s)
         unfinished = dict(self._at_work)
         for task in unfinished:
             task.cancel()

@@ -65,6 +65,7 @@ class Rounds:
         """
         self._storage = storage
         self._clock = clock
+        self._agenda = agenda
         self._book = book
         self._lanes = lane_book
         self._courier = courier
@@ -98,7 +99,7 @@ class Rounds:
         if not ahead.messages:
             due_ms = now_ms + _UNSETTLED_MS if ahead.is_unsettled else 0
             return not await turn.rest(lane._replace(waits_until_ms=due_ms), due_ms or None)
-        if turn.is_over:
+        if turn.is_over or self._agenda.is_closed:
             return not await turn.rest(lane, now_ms)
         return await self._do(turn, subscription, ahead.messages)
 

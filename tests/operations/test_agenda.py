@@ -285,3 +285,16 @@ async def test_errands_take_no_place_of_what_only_waits_for_the_store(
         await storage.records.create("p", record, now_ms=clock.now_ms())
         desk.agenda.ring()
         await quick.wait()
+
+
+async def test_whoever_is_told_to_stop_lets_errands_end(
+    storage: FaultyStorage, clock: MovableClock
+) -> None:
+    await enter(storage, clock, "a")
+    desk = Errand(storage, clock)
+    async with desk.open():
+        await desk.until_called(1)
+        desk.agenda.close()
+        await asyncio.sleep(0)
+        desk.gate.set()
+    assert await due_ms(storage, clock) is None

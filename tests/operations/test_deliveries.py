@@ -115,6 +115,23 @@ async def test_any_number_of_processes_share_the_work_and_send_nothing_twice(
     assert sorted(post_office.bodies(HOOK)) == list(range(100))
 
 
+async def test_whoever_is_told_to_stop_leaves_the_rest_to_others_at_once(
+    here: Operations, there: Operations, post_office: Post
+) -> None:
+    made = await subscribe(here)
+    gate = post_office.hold(HOOK)
+    async with working(here):
+        await say(here, *range(50))
+        await post_office.until(HOOK, 1)
+        here.agenda.close()
+        gate.set()
+    assert len(post_office.to(HOOK)) < 10
+    async with working(there):
+        await post_office.until(HOOK, 50)
+        await until_drained(there, made)
+    assert sorted(post_office.bodies(HOOK)) == list(range(50))
+
+
 async def until_drained(operations: Operations, made: str) -> None:
     async def check() -> bool:
         page = await operations.deliveries.list(
