@@ -10,9 +10,9 @@ from queues.model import RecordKind
 from queues.operations import Operations
 from tests.clock import MovableClock
 from tests.operations.calls import draft, post
+from tests.operations.delivering import until
 from tests.operations.receivers import AWAY, Post, process, working
 from tests.operations.subscribing import HOOK, records, subscribe
-from tests.operations.test_deliveries import until
 from tests.transport.faults import FaultyStorage
 
 
