@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from transport.attendance import hurry
 from transport.bodies import ARRIVED
 from transport.exchange import Exchange
+from transport.socket.connection import SocketConnection
 
 #: Request line and headers together may be this large.
 MAX_HEAD_BYTES = 65_536
@@ -148,12 +149,15 @@ class Connection(HttpToolsProtocol):
         """Hand the connection over, with its head and what came behind that."""
         self.connections.discard(self)
         self._unset_keepalive_if_required()
-        socket = self.ws_protocol_class(  # type: ignore[call-arg, misc]
-            config=self.config, server_state=self.server_state, app_state=self.app_state
-        )
+        socket = SocketConnection(self.config, self.server_state, self.app_state)
         socket.connection_made(self.transport)
         self.transport.set_protocol(socket)
-        socket.data_received(self._head(self.headers) + rest)
+        socket.data_received(self._head(self.headers))
+        if rest:
+            socket.data_received(rest)
+        if not socket.handshake_initiated:
+            # NOTE: its parser is stricter than ours, and says nothing of what it refuses.
+            self.send_400_response("No WebSocket handshake.")
 
     def _head_without_upgrade(self) -> bytes:
         return self._head([header for header in self.headers if header[0] != b"upgrade"])

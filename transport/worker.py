@@ -19,7 +19,6 @@ from uvicorn_worker import UvicornWorker
 
 from transport import draining
 from transport.connection import Connection
-from transport.socket.connection import SocketConnection
 
 #: Signals that gunicorn sends to a worker to end it.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -103,10 +102,14 @@ class Worker(UvicornWorker):
     CONFIG_KWARGS: dict[str, Any] = {  # noqa: RUF012 (declared so by the base class)
         "loop": "uvloop",
         "http": Connection,
-        "ws": SocketConnection,
+        # NOTE: `Connection` itself decides what becomes a WebSocket.
+        "ws": "none",
         # SECURITY: a compressed frame of some bytes can fill the memory; and who can choose a
         # part of what is compressed can guess the rest.
         "ws_per_message_deflate": False,
+        # Less than the idle time-out of common proxies; who is silent for both is gone.
+        "ws_ping_interval": 20.0,
+        "ws_ping_timeout": 20.0,
         "lifespan": "on",
         "access_log": False,
         "proxy_headers": False,

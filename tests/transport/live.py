@@ -8,6 +8,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,18 @@ BODY_TIMEOUT_S = 0.5
 class LiveServer:
     """Uvicorn in a thread of this process, set up as under gunicorn."""
 
-    def __init__(self, path: Path, **given: Any) -> None:
+    def __init__(
+        self, path: Path, *, serving: Mapping[str, Any] | None = None, **given: Any
+    ) -> None:
+        """Serve with these settings; `serving` are options of uvicorn."""
         settings = Settings(body_timeout_s=BODY_TIMEOUT_S, **given)
         storage, clock = open_storage(f"sqlite:///{path}", timeout_ms=5000), SystemClock()
         app = application(settings, storage, clock)
         config = uvicorn.Config(
-            app, **Worker.CONFIG_KWARGS | {"loop": "asyncio", "log_config": None}
+            app,
+            **Worker.CONFIG_KWARGS
+            | {"loop": "asyncio", "log_config": None}
+            | dict(serving or {}),
         )
         self._server = uvicorn.Server(config)
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -42,6 +49,11 @@ class LiveServer:
 
     def _run(self) -> None:
         asyncio.run(self._server.serve(sockets=[self._socket]))
+
+    @property
+    def connections(self) -> set[Any]:
+        """The connections that there are now."""
+        return set(self._server.server_state.connections)
 
     def start(self) -> None:
         # The socket listens already, so whoever connects early waits in its queue.

@@ -47,6 +47,23 @@ class SocketConnection(WebSocketsSansIOProtocol):
         self.conn.debug = False
         self.logger = _log
         self._patience: asyncio.TimerHandle | None = None
+        self._early = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; but keep what comes behind a handshake until that is answered."""
+        if self.handshake_initiated and not self.handshake_complete:
+            self._early += data
+            self.transport.pause_reading()
+        else:
+            super().data_received(data)
+
+    async def send(self, message: Any) -> None:
+        """Send what the application has to say, one message at a time (ASGI)."""
+        await super().send(message)
+        if self._early and self.handshake_complete:
+            early, self._early = self._early, b""
+            self.transport.resume_reading()
+            self.data_received(early)
 
     def pause_writing(self) -> None:
         """Begin to lose patience."""
