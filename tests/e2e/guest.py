@@ -7,7 +7,7 @@ heat-config-notify does so with a client of the API of old, version 1.1.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.e2e.nusku import environment
@@ -15,15 +15,17 @@ from tests.servers.environment import Environment
 
 #: The last one that still knows version 1.1 of the API.
 AGENTS = Environment(
-    "guest-agents",
+    "guests",
     "heat-cfntools==2.0.0",
     "os-collect-config==14.1.0",
     "python-zaqarclient==3.0.1",
+    "websocket-client==1.9.2",
 )
 
-#: Log to stderr: left to itself, cfn-signal writes to /var/log.
-_CFN_SIGNAL = """\
+#: Log everything to stderr: left to itself, cfn-signal writes to /var/log.
+_LOGGED = """\
 import logging, runpy, sys
+sys.argv = sys.argv[1:]
 logging.basicConfig(level=logging.DEBUG)
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
@@ -44,8 +46,7 @@ queue.post({"body": json.loads(signal), "ttl": 600})
 def cfn_signal(url: str, *flags: str) -> int:
     """Run cfn-signal and return its exit code."""
     script = AGENTS.place / "bin" / "cfn-signal"
-    program = f"import sys; sys.argv = sys.argv[1:]\n{_CFN_SIGNAL}"
-    return _run("-c", program, str(script), *flags, url).returncode
+    return _run("-c", _LOGGED, str(script), *flags, url).returncode
 
 
 def notify(endpoint: str, project: str, queue: str, signal: str) -> None:
@@ -56,11 +57,33 @@ def notify(endpoint: str, project: str, queue: str, signal: str) -> None:
 
 def collect(folder: Path, *flags: str) -> tuple[str, str]:
     """Run os-collect-config once, and return what it prints and what it logs."""
-    script = str(AGENTS.place / "bin" / "os-collect-config")
-    cache = ("--cachedir", str(folder), "--backup-cachedir", str(folder / "backup"))
-    done = _run(script, "--print", "--one-time", *cache, *flags, "zaqar")
+    done = _run(*_collector(folder, *flags))
     assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr
+
+
+def collect_when_told(folder: Path, line: str, tell: Callable[[], None], *flags: str) -> str:
+    """Run it once, `tell` when it logs a line, and return what it prints."""
+    command = (str(AGENTS.python), "-c", _LOGGED, *_collector(folder, *flags))
+    with subprocess.Popen(
+        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stderr is not None
+        log = []
+        for logged in running.stderr:
+            log.append(logged)
+            if line in logged:
+                tell()
+                break
+        printed, rest = running.communicate(timeout=60)
+        assert running.returncode == 0, "".join(log) + rest
+        return printed
+
+
+def _collector(folder: Path, *flags: str) -> tuple[str, ...]:
+    script = str(AGENTS.place / "bin" / "os-collect-config")
+    cache = ("--cachedir", str(folder), "--backup-cachedir", str(folder / "backup"))
+    return script, "--print", "--one-time", *cache, *flags, "zaqar"
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -18,13 +18,7 @@ _EXPIRES = "2099-01-01T00:00:00.000000Z"
 
 
 def _token(messaging_url: str, project: str) -> dict[str, Any]:
-    endpoint = {
-        "id": "e1",
-        "interface": "public",
-        "region": "here",
-        "region_id": "here",
-        "url": messaging_url,
-    }
+    socket_url = f"ws{messaging_url.removeprefix('http')}/v2/websocket"
     return {
         "token": {
             "methods": ["password"],
@@ -38,10 +32,22 @@ def _token(messaging_url: str, project: str) -> dict[str, Any]:
             },
             "roles": [{"id": "r1", "name": "member"}],
             "catalog": [
-                {"id": "s1", "type": "messaging", "name": "nusku", "endpoints": [endpoint]}
+                _service("messaging", messaging_url),
+                _service("messaging-websocket", socket_url),
             ],
         }
     }
+
+
+def _service(kind: str, url: str) -> dict[str, Any]:
+    endpoint = {
+        "id": f"endpoint of {kind}",
+        "interface": "public",
+        "region": "here",
+        "region_id": "here",
+        "url": url,
+    }
+    return {"id": kind, "type": kind, "name": "nusku", "endpoints": [endpoint]}
 
 
 @contextmanager

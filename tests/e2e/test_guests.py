@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import Serve
-from tests.e2e.guest import AGENTS, cfn_signal, collect, notify
+from tests.e2e.guest import AGENTS, cfn_signal, collect, collect_when_told, notify
 from tests.e2e.keystone import keystone
 from tests.e2e.nusku import PROJECT, NuskuServer
 from tests.e2e.signalling import make, wait_for_end, with_keys
@@ -80,6 +80,26 @@ def test_os_collect_config_takes_what_heat_has_posted(
         printed, log = collect(tmp_path / "again", *flags)
         assert "zaqar" not in json.loads(printed)
         assert "Traceback" not in log
+
+
+def test_os_collect_config_waits_on_a_websocket(server: NuskuServer, tmp_path: Path) -> None:
+    metadata = {"deployments": [], "os-collect-config": {"collectors": ["zaqar"]}}
+    with keystone(server.url, PROJECT) as auth_url:
+        flags = (
+            *("--zaqar-auth-url", auth_url, "--zaqar-user-id", "u1"),
+            *("--zaqar-password", "pw", "--zaqar-project-id", PROJECT),
+            *("--zaqar-queue-id", "q-17", "--zaqar-use-websockets"),
+        )
+
+        def post() -> None:
+            document = {"messages": [{"body": metadata, "ttl": 3600}]}
+            with server.client() as client:
+                posted = client.post("/v2/queues/q-17/messages", json=document)
+            assert posted.status_code == 201
+
+        # By then it has made the queue, subscribed, and found that nothing was there before.
+        printed = collect_when_told(tmp_path, "websocket recv()", post, *flags)
+    assert json.loads(printed)["zaqar"] == metadata
 
 
 def test_a_signal_of_an_agent_in_an_old_image_reaches_heat(server: NuskuServer) -> None:

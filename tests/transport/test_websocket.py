@@ -9,7 +9,7 @@ import pytest
 from falcon.errors import WebSocketDisconnected
 
 from tests.transport.service import OTHER_CLIENT, Service
-from tests.transport.sockets import Talk, talking
+from tests.transport.sockets import talking
 
 
 async def test_authenticate_is_always_answered(service: Service) -> None:
@@ -215,13 +215,26 @@ async def test_a_queue_name_is_checked(service: Service, name: str) -> None:
         assert answered.status == (201 if name == ".." else 400)
 
 
-async def test_a_store_that_is_away_is_a_503_and_the_socket_goes_on(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_number_is_checked(service: Service) -> None:
     async with talking(service) as talk:
-        await talk.ask("queue_create", queue_name="q")
-        too_long = await talk.ask("message_list", queue_name="q", limit=10**30)
-        assert too_long.status == 400
+        for limit in (0, 21, 2**63 - 1, 10**30, 1.5, "2"):
+            listed = await talk.ask("message_list", queue_name="q", limit=limit)
+            assert listed.status == 400
+
+
+async def test_a_body_is_bounded(service: Service) -> None:
+    async with talking(service) as talk:
+        metadata = {"much": "x" * 65_536}
+        created = await talk.ask("queue_create", queue_name="q", metadata=metadata)
+        assert created == (400, {"error": "The body must not exceed 65536 bytes."})
+
+
+async def test_binary_in_metadata_is_shown_as_text(service: Service) -> None:
+    async with talking(service) as talk:
+        metadata = {"key": b"\x00\xff"}
+        made = await talk.ask_packed("queue_create", queue_name="q", metadata=metadata)
+        assert made.status == 201
+        assert (await talk.ask("queue_get", queue_name="q")).body["key"] == "AP8="
 
 
 async def test_the_project_is_bound_to_the_socket(service: Service) -> None:
@@ -247,89 +260,3 @@ async def test_without_an_upgrade_there_is_a_426(service: Service) -> None:
     answer = await service.get("/v2/websocket")
     assert answer.status == 426
     assert answer.headers["upgrade"] == "websocket"
-
-
-# -- notifications ---------------------------------------------------------------------------
-
-
-async def listening(talk: Talk, **wanted: Any) -> str:
-    answered = await talk.ask("subscription_create", queue_name="q", **wanted)
-    assert answered.status == 201
-    assert set(answered.body) == {"subscription_id", "message"}
-    subscription_id: str = answered.body["subscription_id"]
-    return subscription_id
-
-
-async def test_a_socket_hears_of_what_is_posted_in_order(service: Service) -> None:
-    await service.post_bodies("q", "before")
-    async with talking(service) as talk:
-        await listening(talk, ttl=10_000)
-        for n in range(50):
-            await service.post_bodies("q", {"n": n}, ttl=60)
-        for n in range(50):
-            assert await talk.heard() == {
-                "body": {"n": n},
-                "ttl": 60,
-                "queue_name": "q",
-                "Message_Type": "Notification",
-            }
-
-
-async def test_it_hears_of_claimed_messages_and_when_delayed_ones_are_due(
-    service: Service,
-) -> None:
-    async with talking(service) as talk:
-        await listening(talk)
-        await service.post_bodies("q", "late", delay=60)
-        await service.post_bodies("q", "behind it")
-        await service.claim("q")
-        service.clock.advance(s=60)
-        await service.post_bodies("q", "last")
-        heard = [(await talk.heard())["body"] for _ in range(3)]
-        assert heard == ["late", "behind it", "last"]
-
-
-async def test_after_a_reconnect_it_goes_on_where_it_was(service: Service) -> None:
-    async with talking(service) as talk:
-        await listening(talk, with_id=True)
-        await service.post_bodies("q", 1)
-        last_id = (await talk.heard())["id"]
-    await service.post_bodies("q", 2)
-    async with talking(service) as talk:
-        await listening(talk, marker=last_id)
-        await service.post_bodies("q", 3)
-        assert [(await talk.heard())["body"] for _ in range(2)] == [2, 3]
-        wrong = await talk.ask("subscription_create", queue_name="q", marker="nothing")
-        assert wrong.status == 400
-
-
-async def test_notifications_are_encoded_like_the_subscription(service: Service) -> None:
-    async with talking(service) as talk:
-        made = await talk.ask_packed("subscription_create", queue_name="q")
-        assert made.status == 201
-        await service.post_bodies("q", {"n": 1})
-        assert (await talk.heard_packed())["body"] == {"n": 1}
-
-
-async def test_subscriptions_of_a_socket_are_its_own_and_end(service: Service) -> None:
-    async with talking(service) as talk:
-        one, two = sorted([await listening(talk), await listening(talk)])
-        listed = await talk.ask("subscription_list", queue_name="q")
-        assert [each["id"] for each in listed.body["subscriptions"]] == [one, two]
-        shown = await talk.ask("subscription_get", queue_name="q", subscription_id=one)
-        assert (shown.status, shown.body["source"], shown.body["confirmed"]) == (200, "q", True)
-        removed = await talk.ask("subscription_delete", queue_name="q", subscription_id=one)
-        assert removed == (204, f"Subscription {one} removed.")
-        gone = await talk.ask("subscription_get", queue_name="q", subscription_id=one)
-        assert gone.status == 404
-        async with talking(service) as other:
-            listed = await other.ask("subscription_list", queue_name="q")
-            assert listed.body == {"subscriptions": []}
-
-
-async def test_a_socket_has_a_bounded_number_of_them(service: Service) -> None:
-    async with talking(service) as talk:
-        for _ in range(20):
-            await listening(talk)
-        refused = await talk.ask("subscription_create", queue_name="q")
-        assert refused.status == 400

@@ -54,13 +54,16 @@ class Session:
     async def authenticate(self, req: falcon.asgi.Request) -> None:
         """Take what a request proves for this socket; a second time, for the same project.
 
+        Without a strategy, a token that is none of ours proves nothing, and is forgotten.
+
         Raises: falcon.HTTPError when it proves nothing; Forbidden for another project;
         RateExceeded, StorageUnavailable.
         """
-        identity = await self._proved(req)
+        proved = await self._proved(req)
+        identity = proved or believed(req)
         self._bind(identity)
         await self._count(identity)
-        found = {name: req.get_header(name) for name in _PROOFS}
+        found = {name: req.get_header(name) for name in _PROOFS if proved}
         self._proof = {name: text for name, text in found.items() if text is not None}
 
     def twin(self, twin: Twin, headers: Mapping[str, Any]) -> falcon.asgi.Request:
@@ -113,7 +116,7 @@ class Session:
         if req.get_header(_SIGNATURE):
             if not may_be_signed:
                 raise Forbidden("A signed URL opens messages only.")
-            return await self._proved(req)
+            return await self._proved(req) or believed(req)
         if self._door.is_closed and not self._proof:
             raise falcon.HTTPForbidden(
                 title="Not authentified.", description="Authenticate before anything else."
@@ -122,13 +125,12 @@ class Session:
 
     async def _still(self, req: falcon.asgi.Request) -> Identity:
         try:
-            return await self._proved(req)
+            return await self._proved(req) or believed(req)
         except falcon.HTTPUnauthorized as ex:
             raise Ended from ex
 
-    async def _proved(self, req: falcon.asgi.Request) -> Identity:
-        identity = await self._door.proved(req) if self._door.asks(req) else None
-        return identity or believed(req)
+    async def _proved(self, req: falcon.asgi.Request) -> Identity | None:
+        return await self._door.proved(req) if self._door.asks(req) else None
 
     async def _count(self, identity: Identity) -> None:
         if not self._quotas.is_free_request(identity.project):
