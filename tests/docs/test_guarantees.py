@@ -12,6 +12,7 @@ import pytest
 from tests.docs.markdown import ROOT, rows
 
 _SECURITY = ROOT / "docs/security.md"
+_SUBSCRIPTIONS = ROOT / "docs/subscriptions.md"
 _PAGE = ROOT / "docs/guarantees.md"
 _TEST = re.compile(r"`(tests/\w+/\w+\.py)(?:::(\w+))?`")
 
@@ -26,7 +27,9 @@ def _tests_in(path: Path) -> set[str]:
     }
 
 
-@pytest.mark.parametrize(("page", "more_than"), [(_PAGE, 50), (_SECURITY, 35)])
+@pytest.mark.parametrize(
+    ("page", "more_than"), [(_PAGE, 50), (_SECURITY, 35), (_SUBSCRIPTIONS, 10)]
+)
 def test_every_named_test_exists(page: Path, more_than: int) -> None:
     named = _TEST.findall(page.read_text(encoding="utf-8"))
     assert len(named) > more_than

@@ -110,6 +110,19 @@ async def test_a_signature_opens_nothing_but_its_subscription(
     assert (await confirm(service, notice)).status == 404
 
 
+async def test_a_policy_leaves_the_answer_to_the_subscriber_alone(
+    start: Start, keys_file: str, receiver: Receiver, tmp_path: Path
+) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text('"subscription:confirm" = "!"\n')
+    async with start(**ASKING, keys_file=keys_file, policy_file=str(policy)) as service:
+        made = await subscribe(service, receiver.url())
+        path = f"{PATH}/{made['subscription_id']}/confirm"
+        answer = await service.put(path, {"confirmed": True})
+        assert answer.error == (403, "Not authorized")
+        assert (await confirm(service, await asked(receiver))).status == 204
+
+
 async def test_who_subscribes_again_is_asked_again(
     service: Service, receiver: Receiver
 ) -> None:
