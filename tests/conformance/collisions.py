@@ -23,3 +23,6 @@ COLLIDING = [
     [("'a'", "q"), ('"a"', "q"), ("a\\", "q"), ("a;--", "q"), ("a\r\n", "q"), ("a\n", "q")],
     [("x" * 256, "q"), ("x" * 255, "q"), ("x" * 255 + "y", "q"), ("\U0001f600" * 64, "q")],
 ]
+
+#: All of them, each once.
+PLACES = list(dict.fromkeys(place for row in COLLIDING for place in row))

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from itertools import product
 
 import pytest
 
 from queues.model import Credential, CredentialKind
-from tests.conformance.collisions import COLLIDING
+from tests.conformance.collisions import COLLIDING, PLACES
 from tests.conformance.project import ProjectHandle
 
 TOKEN, SHARE = CredentialKind.TOKEN, CredentialKind.SHARE
 
 
-@pytest.mark.parametrize("kind", CredentialKind)
-@pytest.mark.parametrize("uses_left", [None, 0, 1, 10_000])
-@pytest.mark.parametrize("document", [b"", b'{"rules":["a"]}', b"\0\xff\x80", b"x" * 20_000])
-async def test_a_credential_is_found_as_it_was_added(
-    alpha: ProjectHandle, kind: CredentialKind, uses_left: int | None, document: bytes
-) -> None:
-    added = await alpha.add(kind=kind, document=document, uses_left=uses_left)
-    found = await alpha.get()
-    assert found == added
-    assert isinstance(found, Credential)
-    assert isinstance(found.kind, CredentialKind)
-    assert await alpha.page(kind) == [added]
+async def test_a_credential_is_found_as_it_was_added(alpha: ProjectHandle) -> None:
+    documents = (b"", b'{"rules":["a"]}', b"\0\xff\x80", b"x" * 20_000)
+    cases = product(CredentialKind, (None, 0, 1, 10_000), documents)
+    for number, (kind, uses_left, document) in enumerate(cases):
+        fields = (kind, uses_left, document[:20])
+        project = alpha.on(project=f"project-{number}")
+        added = await project.add(kind=kind, document=document, uses_left=uses_left)
+        found = await project.get()
+        assert found == added, fields
+        assert isinstance(found, Credential)
+        assert isinstance(found.kind, CredentialKind)
+        assert await project.page(kind) == [added], fields
 
 
 async def test_an_unknown_credential_is_none(alpha: ProjectHandle) -> None:
@@ -200,9 +201,8 @@ def colliding(
     return [(alpha.on(project=project), name) for project, name in request.param]
 
 
-async def test_each_project_has_its_own_credentials(
-    colliding: list[tuple[ProjectHandle, str]],
-) -> None:
+async def test_each_project_has_its_own_credentials(alpha: ProjectHandle) -> None:
+    colliding = [(alpha.on(project=project), name) for project, name in PLACES]
     added = [
         await project.add(name, document=b"%d" % number, uses_left=number)
         for number, (project, name) in enumerate(colliding)

@@ -34,20 +34,16 @@ async def test_a_posted_message_comes_back_as_it_is(orders: QueueHandle) -> None
 
 
 @pytest.mark.parametrize("media", list(Media))
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"\0", bytes(range(256)), b"null", b'"\xc3\xa9\\u0000"', b"x" * 300_000],
-    ids=["empty", "nul", "all-bytes", "null", "unicode", "large"],
-)
-async def test_bodies_are_kept_byte_for_byte(
-    orders: QueueHandle, body: bytes, media: Media
-) -> None:
+async def test_bodies_are_kept_byte_for_byte(orders: QueueHandle, media: Media) -> None:
     if media is Media.SEALED and orders.storage.capabilities.encrypts:
         pytest.skip("what calls itself sealed was sealed by this storage")
-    (seq,) = await orders.post(new_message(body, media=media))
-    for message in (await orders.get_one(seq), (await orders.page()).messages[0]):
-        assert isinstance(message.body, bytes)
-        assert (message.body, message.media) == (body, media)
+    texts = (b"", b"\0", b"null", b'"\xc3\xa9\\u0000"')
+    for body in (*texts, bytes(range(256)), b"x" * 300_000):
+        (seq,) = await orders.post(new_message(body, media=media))
+        for message in (await orders.get_one(seq), (await orders.page()).messages[0]):
+            assert isinstance(message.body, bytes)
+            assert (message.body, message.media) == (body, media)
+        await orders.delete(seq)
 
 
 async def test_sequences_ascend_in_the_given_order(orders: QueueHandle) -> None:

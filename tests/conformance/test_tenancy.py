@@ -10,23 +10,28 @@ from queues.errors import ClaimLost, QueueChanged, QueueNotFound
 from queues.model import Stats
 from queues.storage import Storage
 from tests.clock import MovableClock
-from tests.conformance.collisions import COLLIDING
+from tests.conformance.collisions import COLLIDING, PLACES
 from tests.conformance.handle import QueueHandle, seqs_of
 from tests.factories import dead_letters, idempotency, new_message, new_messages
 
 
-@pytest.fixture(params=COLLIDING, ids=lambda names: ascii(names[0]))
-async def handles(
-    request: pytest.FixtureRequest, storage: Storage, clock: MovableClock
+async def created(
+    storage: Storage, clock: MovableClock, places: list[tuple[str, str]]
 ) -> list[QueueHandle]:
-    """Queues whose names collide, each under a version of its own."""
+    """Create queues in these projects, each under a version of its own."""
     found = [
         QueueHandle(storage, clock, project, queue, version)
-        for version, (project, queue) in enumerate(request.param, start=1)
+        for version, (project, queue) in enumerate(places, start=1)
     ]
     for handle in found:
         await handle.create(b'{"v":%d}' % handle.version)
     return found
+
+
+@pytest.fixture
+async def handles(storage: Storage, clock: MovableClock) -> list[QueueHandle]:
+    """Queues whose names collide."""
+    return await created(storage, clock, PLACES)
 
 
 async def test_each_project_sees_its_own_queues_and_messages_only(
@@ -51,8 +56,11 @@ async def test_each_project_sees_its_own_queues_and_messages_only(
         assert await handle.counts() == (0, 2)
 
 
-async def test_no_write_of_one_project_reaches_another(handles: list[QueueHandle]) -> None:
-    victim, *others = handles
+@pytest.mark.parametrize("row", COLLIDING, ids=lambda names: ascii(names[0]))
+async def test_no_write_of_one_project_reaches_another(
+    storage: Storage, clock: MovableClock, row: list[tuple[str, str]]
+) -> None:
+    victim, *others = await created(storage, clock, row)
     (held, free) = await victim.post(*new_messages(2))
     claim = await victim.claim_some(1, claim_id="shared-id")
     before = await victim.everything(), await victim.stats(), await victim.describe()

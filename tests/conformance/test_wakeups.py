@@ -10,7 +10,7 @@ import pytest
 
 from queues.model import Topic
 from queues.storage import Storage
-from tests.conformance.collisions import COLLIDING
+from tests.conformance.collisions import PLACES
 from tests.conformance.ear import LATEST_S, Ear, queue_topic, signal_topic
 from tests.conformance.handle import QueueHandle
 from tests.conformance.harness import Harness
@@ -182,15 +182,9 @@ async def test_who_forgot_hears_no_more(ear: Ear, actor: QueueHandle) -> None:
     assert forgotten not in ear.heard
 
 
-each_row = pytest.mark.parametrize("names", COLLIDING, ids=lambda names: ascii(names[0]))
-
-
-@each_row
-async def test_no_topic_is_taken_for_another(
-    ear: Ear, other: QueueHandle, names: list[tuple[str, str]]
-) -> None:
-    topics = [queue_topic(name, project) for project, name in names]
-    topics += [signal_topic(name, project) for project, name in names]
+async def test_no_topic_is_taken_for_another(ear: Ear, other: QueueHandle) -> None:
+    topics = [queue_topic(name, project) for project, name in PLACES]
+    topics += [signal_topic(name, project) for project, name in PLACES]
     await ear.watch(*topics)
     for number, told in enumerate(topics, start=1):
         other.storage.wakeups.tell(told)
@@ -198,12 +192,11 @@ async def test_no_topic_is_taken_for_another(
         assert set(ear.heard) <= {*topics[:number], None}
 
 
-@each_row
 async def test_a_post_is_heard_of_in_its_project_and_queue(
-    ear: Ear, other: QueueHandle, names: list[tuple[str, str]]
+    ear: Ear, other: QueueHandle
 ) -> None:
-    queues = [other.on(project=project, queue=name) for project, name in names]
-    topics = [queue_topic(name, project) for project, name in names]
+    queues = [other.on(project=project, queue=name) for project, name in PLACES]
+    topics = [queue_topic(name, project) for project, name in PLACES]
     for queue in queues:
         await queue.create()
     await ear.watch(*topics)
