@@ -14,16 +14,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from transport.attendance import hurry
 from transport.bodies import ARRIVED
 from transport.exchange import Exchange
-from transport.socket.connection import SocketConnection
+from transport.socket import handshake
 
 #: Request line and headers together may be this large.
 MAX_HEAD_BYTES = 65_536
 
 #: A request head must be complete this long after its first byte.
 MAX_HEAD_S = 20.0
-
-#: Here, and nowhere else, a connection may become a WebSocket.
-SOCKET_PATH = b"/v2/websocket"
 
 _VERSIONS = ("1.1", "1.0")
 
@@ -39,7 +36,7 @@ class Connection(HttpToolsProtocol):
     """A connection that is given up when a head is too large, too slow, or never begins.
 
     It stays with HTTP/1.0 and HTTP/1.1: other versions are refused, and upgrades are ignored,
-    but for that to a WebSocket at `SOCKET_PATH`.
+    but for that to a WebSocket.
 
     SECURITY: otherwise one client could fill the memory with a header without end, or hold
     connections for ever without sending anything.
@@ -121,42 +118,21 @@ class Connection(HttpToolsProtocol):
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as ex:
                 data = data[ex.args[0] :]
-                if self._is_for_socket():
+                # Not while an earlier request is waiting for its answer.
+                if self._serving is None and handshake.is_for_socket(
+                    self.parser, self.url, self.headers
+                ):
                     self._become_socket(bytes(data))
                     return
                 self.parser.feed_data(self._head_without_upgrade())
             else:
                 return
 
-    def _is_for_socket(self) -> bool:
-        """Say whether the upgrade is to a WebSocket, where there is one.
-
-        Not while an earlier request on the connection is waiting for its answer.
-        """
-        parser = self.parser
-        return (
-            self._serving is None
-            and parser.get_method() == b"GET"
-            and parser.get_http_version() == "1.1"
-            and self.url.partition(b"?")[0] == SOCKET_PATH
-            and any(
-                name == b"upgrade" and value.strip().lower() == b"websocket"
-                for name, value in self.headers
-            )
-        )
-
     def _become_socket(self, rest: bytes) -> None:
         """Hand the connection over, with its head and what came behind that."""
         self.connections.discard(self)
         self._unset_keepalive_if_required()
-        socket = SocketConnection(self.config, self.server_state, self.app_state)
-        socket.connection_made(self.transport)
-        self.transport.set_protocol(socket)
-        socket.data_received(self._head(self.headers))
-        if rest:
-            socket.data_received(rest)
-        if not socket.handshake_initiated:
-            # NOTE: its parser is stricter than ours, and says nothing of what it refuses.
+        if not handshake.hand_over(self, self._head(self.headers), rest):
             self.send_400_response("No WebSocket handshake.")
 
     def _head_without_upgrade(self) -> bytes:

@@ -277,9 +277,8 @@ def test_neither_tokens_nor_queries_are_logged(
 
 
 @pytest.fixture
-def impatient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveServer]:
+def impatient(tmp_path: Path) -> Iterator[LiveServer]:
     """A server that waits for nobody long."""
-    monkeypatch.setattr(connection, "TAKE_S", 1.0)
     pings = {"ws_ping_interval": 0.2, "ws_ping_timeout": 0.5}
     server = LiveServer(tmp_path / "nusku.db", serving=pings)
     server.start()
@@ -368,14 +367,12 @@ def test_who_is_gone_leaves_nothing_behind(live: LiveServer) -> None:
         live.settle()
 
 
-def test_the_server_stops_though_somebody_takes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connection, "TAKE_S", 1.0)
+def test_the_server_stops_though_somebody_takes_nothing(tmp_path: Path) -> None:
     server = LiveServer(tmp_path / "nusku.db")
     server.start()
     with RawSocket(server.address) as raw:
         raw.shake_hands()
         raw.say("subscription_create", queue_name="q")
         post(server, 60, "x" * 200_000)
+        until(lambda: buffered(server), "everything was taken")
         server.stop()

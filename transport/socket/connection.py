@@ -1,16 +1,12 @@
-"""One connection that has become a WebSocket: how much it may hold, and for how long."""
+"""One connection that has become a WebSocket, and how much it may leave in memory."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import MutableMapping
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-
-#: A client that takes nothing of what was sent for so long is given up.
-TAKE_S = 30.0
 
 #: What a frame holds beside its body: action, headers, tokens.
 _ENVELOPE_BYTES = 65_536
@@ -36,7 +32,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
     """A WebSocket whose client has to take what is sent.
 
     SECURITY: whoever takes nothing is not read any more either, as even a ping would leave an
-    answer in memory; and is cut off after `TAKE_S`.
+    answer in memory. So its answers to our pings are not seen, and it is soon cut off.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -46,7 +42,6 @@ class SocketConnection(WebSocketsSansIOProtocol):
         # SECURITY: frames hold tokens.
         self.conn.debug = False
         self.logger = _log
-        self._patience: asyncio.TimerHandle | None = None
         self._early = b""
 
     def data_received(self, data: bytes) -> None:
@@ -65,19 +60,6 @@ class SocketConnection(WebSocketsSansIOProtocol):
             self.transport.resume_reading()
             self.data_received(early)
 
-    def pause_writing(self) -> None:
-        """Begin to lose patience."""
-        super().pause_writing()
-        self.transport.pause_reading()
-        self._patience = self.loop.call_later(TAKE_S, self.transport.abort)
-
-    def resume_writing(self) -> None:
-        """Be patient again."""
-        super().resume_writing()
-        self._stop_waiting()
-        if not (self.read_paused or self.transport.is_closing()):
-            self.transport.resume_reading()
-
     async def receive(self) -> Any:
         """Return what the client has sent, one message at a time (ASGI)."""
         event = await super().receive()
@@ -85,18 +67,27 @@ class SocketConnection(WebSocketsSansIOProtocol):
             self.transport.pause_reading()
         return event
 
+    def pause_writing(self) -> None:
+        """Read no more of a client that does not take what is sent."""
+        super().pause_writing()
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Read on."""
+        super().resume_writing()
+        if not (self.read_paused or self.transport.is_closing()):
+            self.transport.resume_reading()
+
     def keepalive_timeout(self) -> None:
-        """Close; at once and without a word if there are words that were not taken."""
+        """Close; without a word if there are words already that were not taken."""
         super().keepalive_timeout()
-        if self.transport.get_write_buffer_size():
+        self._abort_if_stuck()
+
+    def shutdown(self) -> None:
+        """Close as the server stops."""
+        super().shutdown()
+        self._abort_if_stuck()
+
+    def _abort_if_stuck(self) -> None:
+        if not self.writable.is_set():
             self.transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timer."""
-        self._stop_waiting()
-        super().connection_lost(exc)
-
-    def _stop_waiting(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
