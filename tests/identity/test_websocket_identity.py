@@ -177,6 +177,47 @@ async def test_pages_of_other_sites_may_connect_where_a_token_is_needed(
         await enter(talk, issuer_key.token(clock))
 
 
+# -- behind a proxy --------------------------------------------------------------------------
+
+
+async def test_a_proxy_that_names_the_project_is_not_contradicted(service: Service) -> None:
+    proved = {"X-Project-ID": "p1", "X-User-Id": "ann", "X-Roles": "member"}
+    for claimed, status in (("p2", 403), ("p1", 200), (None, 200)):
+        headers = {"Client-ID": CLIENT, "X-Project-ID": claimed}
+        async with talking(service, headers, handshake=proved) as talk:
+            for action in ("queue_list", "authenticate"):
+                assert (await talk.ask(action)).status == status
+
+
+async def test_a_proxy_that_names_user_and_roles_is_believed_and_the_frames_are_not(
+    start: Start, tmp_path: Path, lines: io.StringIO
+) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text('"queues:create" = "role:boss"\n')
+    service = await start(policy_file=str(policy))
+    boasting = {**CALLER, "X-Roles": "boss", "X-User-Id": "bob"}
+    async with talking(service, boasting, handshake={"X-Project-ID": "p1"}) as talk:
+        assert (await talk.ask("queue_create", queue_name="q")).status == 403
+    proved = {"X-Project-ID": "p1", "X-Roles": "boss", "X-User-Id": "ann"}
+    async with talking(service, boasting, handshake=proved) as talk:
+        assert (await talk.ask("queue_create", queue_name="q")).status == 201
+    assert 'user="ann"' in lines.getvalue().splitlines()[-1]
+
+
+async def test_a_handshake_proves_nothing_where_tokens_are_asked_for(guarded: Service) -> None:
+    async with talking(guarded, handshake={"X-Project-ID": "p1", "X-Roles": "admin"}) as talk:
+        assert (await talk.ask("queue_list")).body["error"] == "Not authentified."
+
+
+async def test_a_project_of_any_characters_is_the_same_in_handshake_and_frame(
+    service: Service,
+) -> None:
+    headers = {"Client-ID": CLIENT, "X-Project-ID": "é"}
+    handshake = {"X-Project-ID": "é".encode().decode("latin-1")}
+    async with talking(service, headers, handshake=handshake) as talk:
+        assert (await talk.ask("queue_list")).status == 200
+
+
 # -- keystone --------------------------------------------------------------------------------
 
 

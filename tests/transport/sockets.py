@@ -82,9 +82,13 @@ class Talk:
 
 @asynccontextmanager
 async def talking(
-    service: Service, headers: dict[str, Any] | None = None, *, origin: str | None = None
+    service: Service,
+    headers: dict[str, Any] | None = None,
+    *,
+    origin: str | None = None,
+    handshake: dict[str, str] | None = None,
 ) -> AsyncIterator[Talk]:
     """Open a socket; each request has these headers, by default those of a caller."""
-    sent = {"Origin": origin} if origin else {}
+    sent = {**({"Origin": origin} if origin else {}), **(handshake or {})}
     async with service.conductor.simulate_ws(PATH, headers=sent, spec_version="2.3") as ws:
         yield Talk(ws, dict(CALLER) if headers is None else headers)

@@ -57,7 +57,7 @@ class WebSocket:
             return
         await ws.accept()
         line = _Connection(ws)
-        await Conversation(line, self._operations, self._settings, self._door).run()
+        await Conversation(line, req, self._operations, self._settings, self._door).run()
 
 
 class _Connection:

@@ -21,7 +21,7 @@ from transport.socket import claims, cursors, frames, messages, queues, subscrip
 from transport.socket.action import Action, Call
 from transport.socket.frames import BadFrame, Payload, Received, Reply
 from transport.socket.pushes import Pushes
-from transport.socket.session import SOCKET, Ended, Session, Twin, request, strings
+from transport.socket.session import Ended, Session, Twin
 
 _log = logging.getLogger("nusku.socket")
 
@@ -72,13 +72,18 @@ class Conversation:
     """Answers frames one after the other, and sends notifications in between."""
 
     def __init__(
-        self, socket: Socket, operations: Operations, settings: Settings, door: Door
+        self,
+        socket: Socket,
+        handshake: falcon.asgi.Request,
+        operations: Operations,
+        settings: Settings,
+        door: Door,
     ) -> None:
-        """Talk on `socket`."""
+        """Talk on `socket`, which began with `handshake`."""
         self._socket = socket
         self._operations = operations
         self._settings = settings
-        self._session = Session(door, HeaderReader(settings), operations)
+        self._session = Session(handshake, door, HeaderReader(settings), operations)
         page = min(DEFAULT_PAGE, settings.max_messages_per_page)
         self._pushes = Pushes(operations, self._session, socket.send, self._begin, page=page)
         self._in_hand = asyncio.Lock()
@@ -136,7 +141,7 @@ class Conversation:
         return frames.reply(received, await self._perform(received))
 
     async def _authenticate(self, received: Received) -> Reply:
-        req = request(SOCKET, strings(received.frame.headers))
+        req = self._session.proof(received.frame.headers)
         try:
             await self._session.authenticate(req)
         except falcon.HTTPUnauthorized as ex:

@@ -19,6 +19,10 @@ from transport.identity.none import believed
 _PROOFS = frozenset({"x-auth-token", "authorization"})
 _SIGNATURE = "url-signature"
 
+_PROJECT = "x-project-id"
+#: Headers that say who it is beside the project.
+_CLAIMS = ("x-user-id", "x-roles")
+
 
 class Ended(Exception):
     """What proved who speaks has expired or was revoked."""
@@ -42,14 +46,26 @@ class Session:
     each frame, so an expired or revoked credential opens nothing more.
     """
 
-    def __init__(self, door: Door, reader: HeaderReader, operations: Operations) -> None:
-        """Ask `door` who it is, and the policy of `operations` what that allows."""
+    def __init__(
+        self,
+        handshake: falcon.asgi.Request,
+        door: Door,
+        reader: HeaderReader,
+        operations: Operations,
+    ) -> None:
+        """Ask `door` who it is, and the policy of `operations` what that allows.
+
+        SECURITY: without a strategy, headers are believed, as whoever passes on the requests
+        may have set them. Frames are not passed on one by one, so if the handshake names a
+        project, the socket is bound to it, and users and roles are those of the handshake.
+        """
+        self._vouched = {} if door.is_closed else _vouched(handshake)
         self._door = door
         self._reader = reader
         self._authorization = operations.authorization
         self._quotas = operations.quotas
         self._proof: dict[str, str] = {}
-        self._project: str | None = None
+        self._project = self._vouched.get(_PROJECT)
 
     async def authenticate(self, req: falcon.asgi.Request) -> None:
         """Take what a request proves for this socket; a second time, for the same project.
@@ -75,7 +91,17 @@ class Session:
         if not sent.get(_SIGNATURE):
             unproved = {name: text for name, text in sent.items() if name not in _PROOFS}
             sent = unproved | self._proof
-        return request(twin, sent)
+        return request(twin, self._with_vouched(sent))
+
+    def proof(self, headers: Mapping[str, Any]) -> falcon.asgi.Request:
+        """Return a request with what a frame has to prove for the whole socket."""
+        return request(SOCKET, self._with_vouched(strings(headers)))
+
+    def _with_vouched(self, sent: dict[str, str]) -> dict[str, str]:
+        if not self._vouched:
+            return sent
+        kept = {name: text for name, text in sent.items() if name not in _CLAIMS}
+        return {**self._vouched, **kept}
 
     async def admit(
         self,
@@ -140,6 +166,19 @@ class Session:
         if self._project not in (None, identity.project):
             raise Forbidden("The socket belongs to another project.")
         self._project = identity.project
+
+
+def _vouched(handshake: falcon.asgi.Request) -> dict[str, str]:
+    """Return what a handshake says of identity, if it names a project."""
+    found = {name: handshake.get_header(name) for name in (_PROJECT, *_CLAIMS)}
+    if found[_PROJECT] is None:
+        return {}
+    # NOTE: HTTP says Latin-1, though it is UTF-8.
+    return {
+        name: text.encode("latin-1").decode(errors="replace")
+        for name, text in found.items()
+        if text is not None
+    }
 
 
 def request(twin: Twin, headers: Mapping[str, str]) -> falcon.asgi.Request:
