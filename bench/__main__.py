@@ -15,6 +15,7 @@ from bench import (
     neighbours,
     profile,
     table,
+    waiters,
     workers,
 )
 from bench.budget import command as budget
@@ -33,6 +34,7 @@ _COMMANDS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
     "workers": workers.run,
     "neighbours": neighbours.run,
     "authentication": authentication.run,
+    "waiters": waiters.run,
     "table": table.run,
 }
 

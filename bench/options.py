@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_authentication(commands.add_parser("authentication", help="posts with credentials"))
     _add_workers(commands.add_parser("workers", help="two workers beside one"))
+    _add_waiters(commands.add_parser("waiters", help="requests that wait"))
     wrk = commands.add_parser("ceiling", help="the bare application, under wrk, too")
     _add_load(wrk)
     _add_place(wrk)
@@ -99,6 +100,18 @@ def _add_neighbours(command: argparse.ArgumentParser) -> None:
     _add_load(command)
     _add_place(command)
     command.set_defaults(rate=200.0, duration=5.0)
+
+
+def _add_waiters(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--start", action="append", choices=KINDS, default=[], help=f"{KINDS} if none")
+    add("--connections", type=int, default=32, help="who waits to be woken")
+    add("--rate", type=float, default=50.0, metavar="PER_S", help="posts a second")
+    add("--duration", type=float, default=20.0, metavar="S", help="for so long")
+    add("--waiters", type=int, default=5000, help="who waits and is not woken")
+    add("--queues", type=int, default=500, help="for which they wait")
+    _add_output(command)
+    _add_place(command)
 
 
 def _add_authentication(command: argparse.ArgumentParser) -> None:

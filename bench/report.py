@@ -80,6 +80,19 @@ _AUTHENTICATION = (
     ("CPU, x without", "{cpu_times}"),
     ("others busy", "{others_busy}"),
 )
+_WAITERS = (
+    ("store", "{storage}"),
+    ("wake-up p50, ms", "{wake_p50_ms}"),
+    ("p99", "{wake_p99_ms}"),
+    ("max", "{wake_max_ms}"),
+    ("idle waiters", "{waiters}"),
+    ("% of a core without", "{alone_percent}"),
+    ("with", "{idle_percent}"),
+    ("with, coming back", "{coming_back_percent}"),
+    ("bytes each", "{bytes_per_waiter}"),
+    ("store asked per second", "{store_queries_per_s}"),
+    ("others busy", "{others_busy}"),
+)
 _COMPARISON = (
     ("workload", "{workload}"),
     ("Zaqar per second", "{zaqar_per_s:,.0f}"),
@@ -97,6 +110,7 @@ _TABLES = (
     ("scaling", _SCALING),
     ("neighbours", _NEIGHBOURS),
     ("authentication", _AUTHENTICATION),
+    ("waiters", _WAITERS),
 )
 
 

@@ -6,9 +6,11 @@ import os
 import sqlite3
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 from bench.client import LoadFailed
 from bench.processes import children, pinned
@@ -32,6 +34,10 @@ class Store(ABC):
     def used_bytes(self) -> int:
         """Return how much it holds."""
 
+    def counted(self) -> AbstractContextManager[Callable[[], int]]:
+        """Yield what tells how often the store has been asked, by this process at least."""
+        raise LoadFailed("what this store is asked is not counted")
+
 
 class SqliteStore(Store):
     """A file."""
@@ -46,6 +52,20 @@ class SqliteStore(Store):
         with closing(sqlite3.connect(self._file, timeout=10)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return self._file.stat().st_size
+
+    @contextmanager
+    def counted(self) -> Iterator[Callable[[], int]]:
+        """Count statements of connections that are opened meanwhile."""
+        seen: list[str] = []
+
+        def connected(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+            connection: sqlite3.Connection = connect(*args, **kwargs)
+            connection.set_trace_callback(seen.append)
+            return connection
+
+        connect = sqlite3.connect
+        with mock.patch.object(sqlite3, "connect", connected):
+            yield lambda: len(seen)
 
 
 class RedisStore(Store):
@@ -67,6 +87,19 @@ class RedisStore(Store):
             memory = connection.info("memory")
         buffers = ("mem_clients_normal", "mem_aof_buffer")
         return int(memory["used_memory"]) - sum(int(memory[name]) for name in buffers)
+
+    @contextmanager
+    def counted(self) -> Iterator[Callable[[], int]]:
+        """Count commands that the server has carried out, but not those that ask for it."""
+        asked = 0
+
+        def queries() -> int:
+            nonlocal asked
+            asked += 1
+            return int(connection.info("stats")["total_commands_processed"]) - asked
+
+        with self._server.connect() as connection:
+            yield queries
 
 
 class MongoStore(Store):
