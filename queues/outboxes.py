@@ -45,7 +45,14 @@ def encode(messages: Sequence[NewMessage], *, delayed: bool, now_ms: int) -> byt
     return json.dumps(head, separators=(",", ":")).encode() + b"\n" + bodies
 
 
-def read(record: Record, *, start: int, limit: int) -> list[Posted]:
+class Part(NamedTuple):
+    """Some messages of a post of `size` messages."""
+
+    messages: list[Posted]
+    size: int
+
+
+def read(record: Record, *, start: int, limit: int) -> Part:
     """Return up to `limit` messages of a record, from number `start`.
 
     Raises: StorageUnavailable for one that is encrypted, on a server without keys.
@@ -71,9 +78,4 @@ def read(record: Record, *, start: int, limit: int) -> list[Posted]:
                 head["client_id"],
             )
         )
-    return messages
-
-
-def count(record: Record) -> int:
-    """Return how many messages a record holds."""
-    return len(json.loads(legible(record).partition(b"\n")[0])["messages"])
+    return Part(messages, len(head["messages"]))

@@ -68,7 +68,7 @@ class DeliveryBook:
         found = await self._outbox(source, place.outbox_key)
         if found is None:
             return None
-        messages = outboxes.read(found, start=place.number, limit=1)
+        messages = outboxes.read(found, start=place.number, limit=1).messages
         return messages[0] if messages else None
 
     async def _keep_body(self, source: Source, outbox_key: str, until_ms: int) -> None:

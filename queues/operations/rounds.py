@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from queues import deliveries, outboxes, plans
 from queues.clock import Clock
@@ -26,21 +25,14 @@ from queues.plans import Next, Result
 from queues.storage import Storage
 from queues.subscriptions import Subscription
 
-#: A round looks at so many messages of so many posts.
-_MESSAGES = 64
+#: So many messages of so many posts are read at a time.
+_MESSAGES = 256
 _POSTS = 8
 
 #: What was posted, and may still get company below it, is looked at again after this.
 _UNSETTLED_MS = 500
 
 _NEVER_TRIED = "the receiver was away for too long"
-
-
-class Ahead(NamedTuple):
-    """What comes next, and whether there is more that must not be read yet."""
-
-    messages: Sequence[Next]
-    is_unsettled: bool
 
 
 class Rounds:
@@ -92,19 +84,31 @@ class Rounds:
         now_ms, lane = self._clock.now_ms(), turn.lane
         if lane.quiet_until_ms > now_ms:
             return not await turn.rest(lane, lane.quiet_until_ms)
-        ahead = await self._ahead(turn)
-        if not ahead.messages and ahead.is_unsettled:
-            # NOTE: usually somebody has just posted, between one look and the other.
-            ahead = await self._ahead(turn)
-        if not ahead.messages:
-            due_ms = now_ms + _UNSETTLED_MS if ahead.is_unsettled else 0
+        # NOTE: usually somebody has just posted, between one look and the other.
+        unsettled = await self._look(turn) and await self._look(turn)
+        if not turn.ahead:
+            due_ms = now_ms + _UNSETTLED_MS if unsettled else 0
             return not await turn.rest(lane._replace(waits_until_ms=due_ms), due_ms or None)
         if turn.is_over or self._agenda.is_closed:
             return not await turn.rest(lane, now_ms)
-        return await self._do(turn, subscription, ahead.messages)
+        return await self._do(turn, subscription)
 
-    async def _ahead(self, turn: Turn) -> Ahead:
-        """Read what comes next, up to where nothing can come in between any more."""
+    async def _look(self, turn: Turn) -> bool:
+        """Read what comes next, if it is not known; say whether there is only more to come.
+
+        PERF: much at a time, as posts of thousands of messages have to be read as a whole.
+        """
+        if not turn.ahead:
+            turn.ahead, unsettled = await self._read(turn)
+            turn.known = await self._known(turn) if turn.ahead else {}
+            return unsettled and not turn.ahead
+        return False
+
+    async def _read(self, turn: Turn) -> tuple[Sequence[Next], bool]:
+        """Return what comes next, and whether there is more that may still get company.
+
+        That is not read before nothing can come in between any more.
+        """
         end = (await self._lanes.at_the_end(*turn.source)).after
         records = await self._storage.records.list(
             turn.source.project,
@@ -118,20 +122,18 @@ class Rounds:
         found: list[Next] = []
         for record in records:
             if record.key > end:
-                return Ahead(found, is_unsettled=True)
+                return found, True
             found += _messages(turn, record, _MESSAGES - len(found))
             if len(found) == _MESSAGES:
                 break
-        return Ahead(found, is_unsettled=False)
+        return found, False
 
-    async def _do(
-        self, turn: Turn, subscription: Subscription, messages: Sequence[Next]
-    ) -> bool:
+    async def _do(self, turn: Turn, subscription: Subscription) -> bool:
         """Attempt what comes next, write where that leads the lane; say whether to go on."""
-        known, ordered = await self._known(turn, messages), subscription.is_ordered
+        known, ordered = turn.known, subscription.is_ordered
         now_ms, lane = self._clock.now_ms(), turn.lane
         plan = plans.make(
-            messages,
+            turn.ahead,
             lambda one: (
                 _is_open(known.get(one.place.key))
                 and self._courier.is_wanted(subscription, one.message)
@@ -143,12 +145,15 @@ class Rounds:
         )
         await asyncio.gather(
             *(self._put_aside(turn, one) for one in plan.aside),
-            *(self._give_up(turn, one, known) for one in plan.hopeless),
+            *(self._give_up(turn, one) for one in plan.hopeless),
         )
         results = await asyncio.gather(
-            *(self._attempt(turn, subscription, one, known) for one in plan.attempts)
+            *(self._attempt(turn, subscription, one) for one in plan.attempts)
         )
         lane = plans.lane_after(lane, plan, results, ordered=ordered, now_ms=now_ms)
+        # NOTE: an ordered lane that stops reads again what was written meanwhile.
+        stops = ordered and any(one.due_ms is not None for one in results)
+        turn.ahead = () if stops else turn.ahead[len(plan.passed) :]
         turn.open_up(went_well=not lane.failures)
         if plan.wait_until_ms and not results:
             waiting = lane._replace(waits_until_ms=plan.wait_until_ms)
@@ -156,9 +161,9 @@ class Rounds:
         await turn.go_on(lane)
         return True
 
-    async def _known(self, turn: Turn, messages: Sequence[Next]) -> Mapping[str, Record]:
-        """Return what was written of these deliveries, by a turn that was cut off."""
-        first = messages[0].place
+    async def _known(self, turn: Turn) -> Mapping[str, Record]:
+        """Return what was written of what comes next, by a turn that was cut off."""
+        first = turn.ahead[0].place
         found = await self._storage.records.list(
             turn.source.project,
             RecordKind.DELIVERY,
@@ -166,15 +171,13 @@ class Rounds:
             prefix=f"{first.subscription_id}/",
             # NOTE: all before this are behind the lane; all behind it were left by that turn.
             marker=first.before,
-            limit=len(messages),
+            limit=len(turn.ahead),
             now_ms=self._clock.now_ms(),
         )
         return {record.key: record for record in found}
 
-    async def _attempt(
-        self, turn: Turn, subscription: Subscription, one: Next, known: Mapping[str, Record]
-    ) -> Result:
-        source, key, record = turn.source, one.place.key, known.get(one.place.key)
+    async def _attempt(self, turn: Turn, subscription: Subscription, one: Next) -> Result:
+        source, key, record = turn.source, one.place.key, turn.known.get(one.place.key)
         delivery = _delivery(one, record)
         letter = self._courier.letter(
             subscription, source.queue, one.place.event_id, one.message
@@ -192,8 +195,8 @@ class Rounds:
         delivery = Delivery(since_ms=due_ms)
         await self._deliveries.write(turn.source, one.place.key, delivery, due_ms=due_ms)
 
-    async def _give_up(self, turn: Turn, one: Next, known: Mapping[str, Record]) -> None:
-        record = known.get(one.place.key)
+    async def _give_up(self, turn: Turn, one: Next) -> None:
+        record = turn.known.get(one.place.key)
         failed = _delivery(one, record).failed(_NEVER_TRIED, self._clock.now_ms())
         await self._deliveries.write(turn.source, one.place.key, failed, known=record)
 
@@ -201,10 +204,10 @@ class Rounds:
 def _messages(turn: Turn, record: Record, limit: int) -> list[Next]:
     """Return what the lane has not passed of a post."""
     start = turn.lane.done if record.key == turn.lane.part else 0
-    size = outboxes.count(record)
+    messages, size = outboxes.read(record, start=start, limit=limit)
     return [
         Next(Place(turn.subscription_id, record.key, message.number), message, size)
-        for message in outboxes.read(record, start=start, limit=limit)
+        for message in messages
     ]
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from queues import lanes
 from queues.clock import Clock
 from queues.lanes import Lane
-from queues.model import RecordKind, Taken
+from queues.model import Record, RecordKind, Taken
 from queues.operations.agenda import LEASE_MS
 from queues.operations.delivery_book import Source
+from queues.plans import Next
 from queues.storage import Storage
 
 #: A lane that always has something to do lets others have its place after this.
@@ -38,6 +41,9 @@ class Turn:
         self.source = Source(taken.project, taken.record.scope)
         self.subscription_id = taken.record.key
         self.window = 1
+        #: What was read and is not passed yet, and what was written of it.
+        self.ahead: Sequence[Next] = ()
+        self.known: Mapping[str, Record] = {}
 
     @property
     def is_over(self) -> bool:

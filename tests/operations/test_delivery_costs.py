@@ -86,3 +86,21 @@ async def test_what_is_delivered_costs_the_same_at_any_depth(
             storage.recover()
             costs.append(sum(calls.values()) / size)
     assert costs[1] <= 1.5 * costs[0]
+
+
+async def test_a_post_of_many_messages_is_read_a_few_times_only(
+    storage: FaultyStorage, clock: MovableClock
+) -> None:
+    outside = Post()
+    here = process(storage, clock, outside)
+    await subscribe(here)
+    calls: Counter[str] = Counter()
+
+    async def count(name: str) -> None:
+        calls[name] += 1
+
+    await post(here, *[draft()] * 1000)
+    storage.before = count
+    async with working(here):
+        await outside.until(HOOK, 1000)
+    assert calls["records.list"] <= 20, calls
