@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from hypothesis import settings
 
+from storage_drivers import open_storage
 from tests.clock import MovableClock
 from tests.servers.keystone import KeystoneServer, prepare_keystone
 from tests.servers.mongodb import MongoServer, mongodb_binary
@@ -29,6 +33,25 @@ def pytest_configure() -> None:
 @pytest.fixture
 def clock() -> MovableClock:
     return MovableClock()
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+
+    async def make() -> None:
+        storage = open_storage(f"sqlite:///{path}", timeout_ms=5000)
+        await storage.open()
+        await storage.close()
+
+    asyncio.run(make())
+    return path
+
+
+@pytest.fixture
+def sqlite_file(_sqlite_template: Path, tmp_path: Path) -> Path:
+    """An SQLite file in which there is nothing but the schema, as a copy: that takes less."""
+    return Path(shutil.copyfile(_sqlite_template, tmp_path / "nusku.db"))
 
 
 @pytest.fixture(scope="session")

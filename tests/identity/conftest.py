@@ -33,14 +33,14 @@ Start = Callable[..., Any]
 
 
 @pytest.fixture
-async def start(tmp_path: Path, clock: MovableClock) -> AsyncIterator[Start]:
+async def start(sqlite_file: Path, tmp_path: Path, clock: MovableClock) -> AsyncIterator[Start]:
     """Return how to run the service; each call is one more process on the same store."""
     keys = tmp_path / "keys.toml"
     keys.write_text(KEYS)
     async with AsyncExitStack() as stack:
 
         async def begin(**settings: object) -> Service:
-            storage = open_storage(f"sqlite:///{tmp_path / 'nusku.db'}", timeout_ms=5000)
+            storage = open_storage(f"sqlite:///{sqlite_file}", timeout_ms=5000)
             given = {"keys_file": str(keys), **settings}
             return await stack.enter_async_context(
                 running(storage, clock, Settings(**given))  # type: ignore[arg-type]

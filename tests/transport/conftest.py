@@ -19,11 +19,11 @@ Start = Callable[..., AbstractAsyncContextManager[Service]]
 
 
 @pytest.fixture
-def start(tmp_path: Path, clock: MovableClock) -> Start:
+def start(sqlite_file: Path, clock: MovableClock) -> Start:
     """Return how to run the service with settings of one's own."""
 
     def begin(**settings: object) -> AbstractAsyncContextManager[Service]:
-        storage = open_storage(f"sqlite:///{tmp_path / 'nusku.db'}", timeout_ms=5000)
+        storage = open_storage(f"sqlite:///{sqlite_file}", timeout_ms=5000)
         return running(storage, clock, Settings(**settings))  # type: ignore[arg-type]
 
     return begin
