@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import struct
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ import pytest
 from tests.transport.live import LiveServer, RawConnection
 from tests.transport.raw_sockets import (
     CLOSE,
+    HANDSHAKE,
+    PATH,
     PING,
     PONG,
     TEXT,
@@ -130,6 +133,22 @@ def test_who_asks_and_does_not_take_the_answers_is_not_read(live: LiveServer) ->
             raw.shake_hands()
             raw.flood(data * 100)
             assert buffered(live) < 1_000_000
+
+
+def test_who_leaves_at_any_moment_is_no_error(
+    live: LiveServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = [f"{name.replace('_', '-')}: {value}" for name, value in HANDSHAKE.items()]
+    head = "\r\n".join([f"GET {PATH} HTTP/1.1", "host: test", *lines, "", ""]).encode()
+    asked = frame(TEXT, request("queue_list").encode())
+    for sent in (head, head + asked, head + asked * 50, head + frame(CLOSE, b"")):
+        for _ in range(20):
+            with RawSocket(live.address) as raw:
+                raw.send(sent)
+                raw.reset()
+    until(lambda: not live.connections, "a connection is kept")
+    live.settle()
+    assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
 
 
 def test_who_is_gone_leaves_nothing_behind(live: LiveServer) -> None:

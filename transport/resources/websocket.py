@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import ClassVar, cast
 from urllib.parse import urlsplit
 
@@ -55,9 +56,10 @@ class WebSocket:
             # NOTE: to the client, this is a 403.
             await ws.close()
             return
-        await ws.accept()
-        line = _Connection(ws)
-        await Conversation(line, req, self._operations, self._settings, self._door).run()
+        with suppress(WebSocketDisconnected):
+            await ws.accept()
+            line = _Connection(ws)
+            await Conversation(line, req, self._operations, self._settings, self._door).run()
 
 
 class _Connection:
