@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 LEASE = {"ttl": 60, "grace": 60}
 RENEW_AFTER_S = LEASE["ttl"] / 3
-IDLE_S = 1.0
+WAIT_S = 30
 
 #: Pauses between attempts, none shorter than the `Retry-After` of a 503; then it gives up.
 PAUSES_S = (2, 2, 4, 8, 16)
@@ -44,9 +44,9 @@ class Queue:
         self.server = server
         self.path = f"/v2/queues/{name}"
 
-    def claim(self) -> dict | None:
-        """Return a message under a new claim, or None when there is nothing to do."""
-        path = f"{self.path}/claims?limit=1"
+    def claim(self, wait_s: int) -> dict | None:
+        """Return a message under a new claim, or None when there was none for so long."""
+        path = f"{self.path}/claims?limit=1&wait={wait_s}"
         status, answer = self.call("POST", path, LEASE, key=str(uuid.uuid4()))
         if status not in {201, 204}:
             sys.exit(f"{status} {answer['title']}: {answer['description']}")
@@ -87,7 +87,7 @@ class Queue:
         self, method: str, path: str, body: bytes | None, headers: dict[str, str]
     ) -> tuple[int, dict | None]:
         """Send one request."""
-        connection = http.client.HTTPConnection(self.server, timeout=10)
+        connection = http.client.HTTPConnection(self.server, timeout=10 + WAIT_S)
         try:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
@@ -96,9 +96,9 @@ class Queue:
             connection.close()
 
 
-def consume(queue: Queue) -> bool:
-    """Work on one message; return False if there was none."""
-    message = queue.claim()
+def consume(queue: Queue, wait_s: int = WAIT_S) -> bool:
+    """Work on one message; return False if there was none for so long."""
+    message = queue.claim(wait_s)
     if message is None:
         return False
     claim_id = message["href"].rpartition("=")[2]
@@ -123,9 +123,6 @@ if __name__ == "__main__":
     parser.add_argument("queue")
     arguments = parser.parse_args()
     source = Queue(arguments.server, arguments.queue)
-    while True:
-        if consume(source):
-            continue
-        if arguments.until_empty:
-            break
-        time.sleep(IDLE_S)
+    wait_s = 0 if arguments.until_empty else WAIT_S
+    while consume(source, wait_s) or not arguments.until_empty:
+        pass

@@ -20,6 +20,11 @@ from queues.storage import Storage
 
 T = TypeVar("T")
 
+#: So many times a claim goes past dead letters before it waits.
+_PASSES = 100
+
+_ANY_READY = MessageQuery("", 1, echo=True, include_claimed=False, include_delayed=False)
+
 #: What a pop found belongs to it for so long; it is removed within milliseconds.
 _POP_LEASE_MS = 30_000
 
@@ -71,7 +76,12 @@ class LongPolls:
         """
 
         async def attempt() -> ClaimView | None:
-            return await self._claims.create(project, queue, wanted)
+            view = await self._claims.create(project, queue, wanted)
+            for _ in range(_PASSES):
+                if view is not None or not await self._has_left(project, queue, wanted):
+                    break
+                view = await self._claims.create(project, queue, wanted)
+            return view
 
         async def undo(view: ClaimView) -> None:
             if wanted.idempotency_key is None:
@@ -83,6 +93,21 @@ class LongPolls:
 
         taking = Taking(undo, leaves_more)
         return await self._take(_topic(project, queue), attempt, patience, taking)
+
+    async def _has_left(self, project: str, queue: str, wanted: Wanted) -> bool:
+        """Say whether a claim that found nothing may have left something.
+
+        One that has moved as many dead letters as it may in one go stops looking.
+        """
+
+        async def current(policy: QueuePolicy) -> QueuePolicy:
+            return policy
+
+        policy = await self._policies.apply(project, queue, current)
+        if policy.dead_letter_queue is None or wanted.idempotency_key is not None:
+            return False
+        page = await self._messages.list(project, queue, _ANY_READY, client_id="")
+        return bool(page.messages)
 
     async def list(
         self,

@@ -14,6 +14,7 @@ from queues.operations import Operations
 from queues.operations.claims import ClaimView, Wanted
 from queues.operations.messages import MessageQuery, Snapshot
 from queues.operations.polls import Patience
+from queues.storage import DEAD_LETTERS_PER_CLAIM
 from tests.conformance.reference import ReferenceStorage
 from tests.conformance.world import World
 from tests.operations.calls import CLIENT, PROJECT, QUEUE, claim, draft, everything, post
@@ -265,3 +266,20 @@ async def test_claims_without_a_wait_wake_who_waits_for_their_end() -> None:
     )
     assert await waiting is not None
     assert now_s() == 110
+
+
+@in_no_time
+async def test_a_claim_goes_past_any_number_of_dead_letters_before_it_waits() -> None:
+    trial = Trial()
+    metadata = {"_dead_letter_queue": "dead", "_max_claim_count": 1}
+    await trial.operations.queues.create(PROJECT, QUEUE, metadata)
+    await post(trial.operations, *[draft()] * 2 * DEAD_LETTERS_PER_CLAIM)
+    views = []
+    while view := await claim(trial.operations, limit=20):
+        views.append(view)
+    for view in views:
+        await trial.operations.claims.release(PROJECT, QUEUE, view.claim.id)
+    await post(trial.operations, draft(b"alive"))
+    found = await trial.claim()
+    assert found is not None
+    assert now_s() == 0
