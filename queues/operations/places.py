@@ -47,6 +47,10 @@ class Seat:
         return self.rung
 
 
+#: Who was woken and found nothing is followed by one more look after this.
+REMIND_S = 1.0
+
+
 class Place:
     """Those who wait for one topic.
 
@@ -63,6 +67,8 @@ class Place:
         self._alarm = alarm
         self._readers: dict[Seat, None] = {}
         self._takers: dict[Seat, None] = {}
+        self._is_hinted = False
+        self._reminder: asyncio.TimerHandle | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -88,8 +94,25 @@ class Place:
 
     def hint(self) -> None:
         """Let those look who should."""
+        self._is_hinted = True
         for seat in self._readers:
             seat.ring()
+        self.call_taker()
+
+    def found_nothing(self) -> None:
+        """Let a taker look once more, a little later, as one that was woken found nothing.
+
+        NOTE: a store may let somebody go empty-handed who lost against many others, though
+        there is something left (`storage_drivers/mongodb/leasing.py`). Once for each hint,
+        so it ends.
+        """
+        if self._is_hinted and self._reminder is None:
+            self._is_hinted = False
+            loop = asyncio.get_running_loop()
+            self._reminder = loop.call_later(REMIND_S, self._remind)
+
+    def _remind(self) -> None:
+        self._reminder = None
         self.call_taker()
 
     def call_taker(self, *, after: Seat | None = None) -> None:
@@ -121,5 +144,7 @@ class Place:
         """Let everybody go, and ring no more by itself."""
         if self._alarm is not None:
             self._alarm.stop()
+        if self._reminder is not None:
+            self._reminder.cancel()
         for seat in (*self._takers, *self._readers):
             seat.dismiss()

@@ -136,9 +136,13 @@ class WaitingRoom:
             if found is not None:
                 seat.rung |= taking is not None and taking.leaves_more(found)
                 return found
-            if taking is not None and taking.leaves_more(None):
-                place.call_taker(after=seat)
-            if self.is_closed or not await seat.rest(until_s):
+            if self.is_closed:
+                return None
+            if taking is not None:
+                place.found_nothing()
+                if taking.leaves_more(None):
+                    place.call_taker(after=seat)
+            if not await seat.rest(until_s):
                 return None
 
     async def _look(

@@ -63,9 +63,12 @@ def waiting(
 
 
 def bodies(calls: list[Future[httpx.Response]]) -> list[object]:
-    return [
-        message["body"] for answer in calls for message in answer.result().json()["messages"]
-    ]
+    found = []
+    for call_ in calls:
+        answer = call_.result()
+        assert answer.status_code in (200, 201), (answer.status_code, answer.text)
+        found += [message["body"] for message in answer.json()["messages"]]
+    return found
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from queues.errors import StorageUnavailable
 from queues.model import Claim, Message, Topic, TopicKind
+from queues.operations.places import REMIND_S
 from queues.operations.waiting import LINGER_S, Taking, WaitingRoom
 from tests.conformance.reference import ReferenceStorage
 from tests.conformance.world import World
@@ -30,6 +31,8 @@ class Bench:
         self.room = WaitingRoom(self.storage, self.clock)
         self.calls: Counter[str] = Counter()
         self.took: list[str] = []
+        self.looks = 0
+        self.misses = 0
         self.gate: Callable[[], Awaitable[object]] | None = None
         self.storage.before = self._count
 
@@ -64,7 +67,10 @@ class Bench:
 
         async def attempt() -> Claim | None:
             claim = None
-            if not blind and await self.storage.queues.get("p", "q"):
+            self.looks += 1
+            if self.misses:
+                self.misses -= 1
+            elif not blind and await self.storage.queues.get("p", "q"):
                 claim = await self.claim(name, limit)
             if self.gate is not None:
                 await self.gate()
@@ -262,6 +268,29 @@ async def test_the_blind_do_not_wake_one_another_for_ever() -> None:
     await bench.post("1")
     assert await asyncio.gather(*blind) == [None, None, None]
     assert now_s() == MINUTE_S
+
+
+@in_no_time
+async def test_who_lost_against_others_gets_what_is_left_a_second_later() -> None:
+    bench = Bench()
+    taker = bench.taker("a")
+    await settled()
+    bench.misses = 1
+    await bench.post("1")
+    assert await taker is not None
+    assert now_s() == REMIND_S
+
+
+@in_no_time
+async def test_after_a_hint_that_led_to_nothing_there_is_peace() -> None:
+    bench = Bench()
+    taker = bench.taker("a")
+    await settled()
+    before = bench.looks
+    bench.misses = 1000
+    await bench.post("1")
+    assert await taker is None
+    assert bench.looks - before <= 3
 
 
 @in_no_time
