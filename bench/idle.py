@@ -136,7 +136,7 @@ async def asked(url: str, queries: Callable[[], int], *, waiters: int, queues: i
     storage = open_storage(url, timeout_ms=5000)
     await storage.open()
     operations = Operations(storage, Limits(), SystemClock())
-    wanted, patience = Wanted(None, None, 10, None), Patience(_WAIT_S, lambda: True)
+    wanted, patience = Wanted(None, None, 10, None), Patience(_WAIT_S)
     waiting = [
         asyncio.ensure_future(
             operations.polls.claim("bench", f"{PREFIX}idle-{n % queues}", wanted, patience)

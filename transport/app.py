@@ -94,7 +94,7 @@ def create_app(
     errors.install(app)
     grants = GrantRequestReader(settings), GrantResponseWriter(responses)
     subscribing = SubscriptionRequestReader(settings), SubscriptionResponseWriter(responses)
-    streams = EventStreams(operations, door)
+    streams = EventStreams(operations.waiting)
     routes = {
         **_service_routes(operations, responses),
         **_queue_routes(operations, requests, responses, streams),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
+import falcon
 import falcon.asgi
 
 from queues.operations.polls import Patience
@@ -45,6 +46,25 @@ async def until_left(req: falcon.asgi.Request) -> None:
         pass
 
 
+class Gate(Protocol):
+    """What lets requests in. `req.context.admission` is the gate, and what it was asked."""
+
+    async def still_admits(
+        self, req: falcon.asgi.Request, resource: Any, name: str | None
+    ) -> bool:
+        """Say whether what let a request in still does."""
+
+
+async def still_admitted(req: falcon.asgi.Request) -> bool:
+    """Say whether the request would be let in now as well: its credential may have ended.
+
+    Raises: StorageUnavailable, falcon.HTTPServiceUnavailable.
+    """
+    gate: Gate
+    gate, resource, name = req.context.admission
+    return await gate.still_admits(req, resource, name)
+
+
 async def attended(
     req: falcon.asgi.Request, wait_s: float, work: Callable[[Patience], Awaitable[T]]
 ) -> T:
@@ -52,19 +72,31 @@ async def attended(
 
     The body must have been read, or is lost.
 
-    Raises: ClientGone.
+    SECURITY: whoever was let in may not be any more when there is something at last.
+
+    Raises: ClientGone; HTTPUnauthorized when the credential has ended.
     """
     req.scope[ATTENDED] = True
     leaving = asyncio.create_task(until_left(req))
-    patience = Patience(0 if must_hurry(req) else wait_s, is_there=lambda: not leaving.done())
-    working = asyncio.ensure_future(work(patience))
+
+    async def may_take() -> bool:
+        return await still_admitted(req) and not leaving.done()
+
+    working = asyncio.ensure_future(work(Patience(0 if must_hurry(req) else wait_s, may_take)))
     try:
         await asyncio.wait({leaving, working}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        working.cancel()
-        await asyncio.wait({working})
-        raise ClientGone
+        if not working.done():
+            working.cancel()
+            await asyncio.wait({working})
+            raise ClientGone
+        result = working.result()
+        if not await still_admitted(req):
+            raise falcon.HTTPUnauthorized(
+                title="Unauthorized",
+                description="What let this request in has expired or was revoked meanwhile.",
+                challenges=['Bearer realm="nusku", error="invalid_token"'],
+            )
+        return result
     finally:
         leaving.cancel()
         working.cancel()

@@ -13,15 +13,12 @@ from typing import Protocol
 import falcon
 import falcon.asgi
 
-from queues.errors import Forbidden, NuskuError, StorageUnavailable
-from queues.identity import Identity
+from queues.errors import NuskuError, StorageUnavailable
 from queues.model import Media, Topic, TopicKind
-from queues.operations import Operations
-from queues.operations.waiting import Bell
+from queues.operations.waiting import Bell, WaitingRoom
 from transport import errors, media
-from transport.attendance import ATTENDED, must_hurry, until_left
+from transport.attendance import ATTENDED, must_hurry, still_admitted, until_left
 from transport.headers import EVENTS
-from transport.identity.door import Door
 
 #: So often something is sent, that both sides and what is between them see the other live.
 HEARTBEAT_S = 15.0
@@ -47,12 +44,9 @@ class Source(Protocol):
 class EventStreams:
     """Streams what happens in a queue, as long as whoever listens is there and may."""
 
-    def __init__(self, operations: Operations, door: Door) -> None:
-        """Hear of new messages from `operations`; `door` says who still may listen."""
-        self._authorization = operations.authorization
-        self._credentials = operations.credentials
-        self._waiting = operations.waiting
-        self._door = door
+    def __init__(self, waiting: WaitingRoom) -> None:
+        """Hear in `waiting` of new messages."""
+        self._waiting = waiting
 
     async def answer(
         self,
@@ -60,8 +54,6 @@ class EventStreams:
         resp: falcon.asgi.Response,
         queue: str,
         source: Source,
-        *,
-        rule: str,
     ) -> None:
         """Answer with the events of `source`; what is wrong from the start is an error.
 
@@ -70,10 +62,10 @@ class EventStreams:
         first = await source.read()
         resp.content_type = EVENTS
         resp.set_header("Cache-Control", "no-store")
-        resp.stream = self._events(req, queue, rule, source, first)
+        resp.stream = self._events(req, queue, source, first)
 
     async def _events(
-        self, req: falcon.asgi.Request, queue: str, rule: str, source: Source, first: bytes
+        self, req: falcon.asgi.Request, queue: str, source: Source, first: bytes
     ) -> AsyncIterator[bytes]:
         """Yield pieces of the stream; a next one only when the one before was taken."""
         topic = Topic(req.context.caller.project, TopicKind.QUEUE, queue)
@@ -83,7 +75,7 @@ class EventStreams:
             leaving.add_done_callback(lambda _: bell.stop())
             try:
                 yield first or _HEARTBEAT
-                async for piece in self._pieces(req, queue, rule, source, bell):
+                async for piece in self._pieces(req, source, bell):
                     if leaving.done():
                         return
                     yield piece
@@ -93,14 +85,14 @@ class EventStreams:
                 leaving.cancel()
 
     async def _pieces(
-        self, req: falcon.asgi.Request, queue: str, rule: str, source: Source, bell: Bell
+        self, req: falcon.asgi.Request, source: Source, bell: Bell
     ) -> AsyncIterator[bytes]:
         while not self._waiting.is_closed:
             try:
                 piece = await source.read()
-                if not await self._may_listen(req, queue, rule):
+                if not await still_admitted(req):
                     return
-            except StorageUnavailable as ex:
+            except (StorageUnavailable, falcon.HTTPServiceUnavailable) as ex:
                 _log.warning("a stream waits for the store: %s", ex)
                 await asyncio.sleep(_RETRY_S)
                 continue
@@ -111,22 +103,6 @@ class EventStreams:
                 yield piece
             elif not (await bell.heard(HEARTBEAT_S) or self._waiting.is_closed):
                 yield _HEARTBEAT
-
-    async def _may_listen(self, req: falcon.asgi.Request, queue: str, rule: str) -> bool:
-        """Say whether what proved who listens still does, and still allows it."""
-        identity: Identity = req.context.caller.identity
-        if identity.grant is not None:
-            return await self._credentials.still_holds(identity.grant)
-        if not self._door.asks(req):
-            return True
-        try:
-            proved = await self._door.proved(req)
-            self._authorization.check(rule, proved or identity, queue)
-        except (falcon.HTTPUnauthorized, falcon.HTTPForbidden, Forbidden):
-            return False
-        except falcon.HTTPServiceUnavailable as ex:
-            raise StorageUnavailable("nobody can say who listens") from ex
-        return True
 
 
 def event(data: object, *, event_id: str) -> bytes:

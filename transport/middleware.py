@@ -10,6 +10,7 @@ import falcon
 import falcon.asgi
 
 from queues.clock import Clock
+from queues.errors import Forbidden
 from queues.identity import Identity
 from queues.operations import Operations
 from queues.operations.sweep import sweep_forever
@@ -25,8 +26,8 @@ from transport.socket.connection import limit_frames
 class RequestContext:
     """Finds out who calls, and checks what every request must carry, in Zaqar's order.
 
-    Sets `media`, `caller` and `detailed` of `req.context`, as far as the audience of the
-    resource needs them, and the request id of the answer. Runs for matched routes only,
+    Sets `media`, `caller`, `detailed` and `admission` of `req.context`, as far as the audience
+    of the resource needs them, and the request id of the answer. Runs for matched routes only,
     before the method is looked up; whatever matches none is answered by `transport.errors`.
 
     SECURITY: the one place that asks the policy. Each resource names, in `rules`, the rule of
@@ -38,6 +39,7 @@ class RequestContext:
         self._reader = reader
         self._door = door
         self._authorization = operations.authorization
+        self._credentials = operations.credentials
         self._quotas = operations.quotas
 
     async def process_resource(
@@ -80,8 +82,30 @@ class RequestContext:
         elif (name := params.get("signal")) is not None:
             headers.check_signal(name)
         self._check_policy(req, resource, identity, name)
+        context.admission = self, resource, name
         if not self._quotas.is_free_request(identity.project) and _is_limited(resource):
             await self._quotas.admit_request(identity.project)
+
+    async def still_admits(
+        self, req: falcon.asgi.Request, resource: Any, name: str | None
+    ) -> bool:
+        """Say whether what let a request in has neither expired nor been revoked since.
+
+        Does not count as a use of a signed URL.
+
+        Raises: StorageUnavailable, falcon.HTTPServiceUnavailable.
+        """
+        identity: Identity = req.context.caller.identity
+        if identity.grant is not None:
+            return await self._credentials.still_holds(identity.grant)
+        if not self._door.asks(req):
+            return True
+        try:
+            proved = await self._door.proved(req)
+            self._check_policy(req, resource, proved or identity, name)
+        except (falcon.HTTPUnauthorized, falcon.HTTPForbidden, Forbidden):
+            return False
+        return True
 
     def _check_policy(
         self, req: falcon.asgi.Request, resource: Any, identity: Identity, name: str | None

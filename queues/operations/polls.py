@@ -29,15 +29,22 @@ _ANY_READY = MessageQuery("", 1, echo=True, include_claimed=False, include_delay
 _POP_LEASE_MS = 30_000
 
 
+async def _yes() -> bool:
+    return True
+
+
 class Patience(NamedTuple):
-    """How long a client wants to wait, and a way to see that it has not gone away."""
+    """How long a client wants to wait, and a way to see that it may still have something.
+
+    It may have gone away meanwhile, or may not be allowed any more.
+    """
 
     wait_s: float
-    is_there: Callable[[], bool]
+    may_take: Callable[[], Awaitable[bool]] = _yes
 
 
 #: Of somebody who wants an answer now.
-AT_ONCE = Patience(0, lambda: True)
+AT_ONCE = Patience(0)
 
 
 class LongPolls:
@@ -161,10 +168,15 @@ class LongPolls:
         taking: Taking[T],
     ) -> T | None:
         found = await self._room.wait(topic, attempt, wait_s=patience.wait_s, taking=taking)
-        if found is not None and not patience.is_there():
-            self._room.give_back(found, taking)
+        if found is None:
             return None
-        return found
+        may_take = False
+        try:
+            may_take = await patience.may_take()
+        finally:
+            if not may_take:
+                self._room.give_back(found, taking)
+        return found if may_take else None
 
     async def _lease(self, project: str, queue: str, limit: int) -> Claim | None:
         claim_id, now_ms = ids.new_claim_id(), self._clock.now_ms()

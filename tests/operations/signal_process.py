@@ -89,7 +89,7 @@ class Process:
     async def show(
         self, *, name: str = NAME, wait_s: float = 0, marker: str = "", limit: int = 100
     ) -> Shown:
-        query, patience = DataQuery(marker, limit), Patience(wait_s, lambda: True)
+        query, patience = DataQuery(marker, limit), Patience(wait_s)
         return await self.operations.signals.show(PROJECT, name, query, patience)
 
     async def handle(self, name: str = NAME) -> Handle:

@@ -33,7 +33,7 @@ class Trial:
 
     async def read(self, wait_s: float = 0) -> Reading:
         return await self.operations.cursors.read(
-            PROJECT, QUEUE, "r", Patience(wait_s, lambda: True), after=None, limit=10
+            PROJECT, QUEUE, "r", Patience(wait_s), after=None, limit=10
         )
 
     async def post(self, body: bytes = b"1", *, delay_s: int | None = None) -> None:

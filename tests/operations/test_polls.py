@@ -33,7 +33,10 @@ class Trial:
         self.is_there = True
 
     def _patience(self, wait_s: float) -> Patience:
-        return Patience(wait_s, lambda: self.is_there)
+        async def may_take() -> bool:
+            return self.is_there
+
+        return Patience(wait_s, may_take)
 
     def claim(
         self, *, limit: int = 10, key: str | None = None, wait_s: float = 60

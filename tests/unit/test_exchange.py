@@ -237,6 +237,16 @@ async def test_no_more_is_sent_than_the_client_takes() -> None:
     await server.wait_closed()
 
 
+async def test_an_answer_may_take_longer_than_a_connection_is_kept_without_requests(
+    ask: Ask,
+) -> None:
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(1.5)  # and the fixture keeps connections for a second
+        await answering(b"hello")(scope, receive, send)
+
+    assert (await ask(slow, GET)).endswith(b"hello")
+
+
 async def test_requests_that_come_together_are_answered_one_after_the_other(ask: Ask) -> None:
     served: list[str] = []
 

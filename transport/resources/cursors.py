@@ -123,7 +123,7 @@ class CursorMessages(_CursorResource):
         source = CursorEvents(
             self._cursors, self._responses, req, queue, cursor, after=after, limit=limit
         )
-        await self._streams.answer(req, resp, queue, source, rule=self.rules["GET"])
+        await self._streams.answer(req, resp, queue, source)
 
 
 class CursorAcknowledgement(_CursorResource):

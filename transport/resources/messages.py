@@ -119,7 +119,7 @@ class MessageCollection(OldMessageCollection):
         if marker := headers.last_event_id(req) or query.marker:
             after_seq = await self._following.start(project, queue, marker)
         source = MessageEvents(self._following, self._responses, req, queue, query, after_seq)
-        await self._streams.answer(req, resp, queue, source, rule=self.rules["GET"])
+        await self._streams.answer(req, resp, queue, source)
 
     async def on_delete(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, queue: str
