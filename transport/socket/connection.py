@@ -11,6 +11,9 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 #: What a frame holds beside its body: action, headers, tokens.
 _ENVELOPE_BYTES = 65_536
 
+#: What a client still sends after an error of its own is thrown away for so long.
+_LINGER_S = 2.0
+
 _LIMIT = "nusku.max_frame_bytes"
 _LOW_LIMIT = 262_144
 
@@ -43,9 +46,12 @@ class SocketConnection(WebSocketsSansIOProtocol):
         self.conn.debug = False
         self.logger = _log
         self._early = b""
+        self._is_lingering = False
 
     def data_received(self, data: bytes) -> None:
         """Parse; but keep what comes behind a handshake until that is answered."""
+        if self._is_lingering:
+            return
         if self.handshake_initiated and not self.handshake_complete:
             self._early += data
             self.transport.pause_reading()
@@ -77,6 +83,24 @@ class SocketConnection(WebSocketsSansIOProtocol):
         super().resume_writing()
         if not (self.read_paused or self.transport.is_closing()):
             self.transport.resume_reading()
+
+    def handle_parser_exception(self) -> None:
+        """Say what is wrong with a frame, and close when the client has had time to hear it.
+
+        NOTE: closing with something unread resets the connection (RFC 1122, 4.2.2.13), which
+        takes back what was said.
+        """
+        said = self.conn.close_sent
+        if said is None or not self.transport.can_write_eof():
+            super().handle_parser_exception()
+            return
+        event = {"type": "websocket.disconnect", "code": said.code, "reason": said.reason}
+        self.queue.put_nowait(event)  # type: ignore[arg-type]
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = self._is_lingering = True
+        self.transport.write_eof()
+        self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(_LINGER_S, self.transport.close)
 
     def keepalive_timeout(self) -> None:
         """Close; without a word if there are words already that were not taken."""
