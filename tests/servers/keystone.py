@@ -120,7 +120,9 @@ class KeystoneServer(Server):
             self.call("PUT", f"/projects/{project}/users/{user}/roles/{self.role(role)}")
 
     def register(self, kind: str, url: str) -> None:
-        """Put a service of one type with a public endpoint into the catalog."""
+        """Put a service with a public endpoint into the catalog, the only one of its type."""
+        for former in self.call("GET", f"/services?type={kind}"):
+            self.call("DELETE", f"/services/{former['id']}")
         service = self.call("POST", "/services", {"service": {"type": kind, "name": kind}})
         endpoint = {"service_id": service["id"], "interface": "public", "url": url}
         self.call("POST", "/endpoints", {"endpoint": endpoint})
