@@ -38,9 +38,7 @@ class CursorRequestReader:
 
     def page(self, req: falcon.asgi.Request) -> tuple[str, int]:
         """Return marker and limit of a listing."""
-        page = min(DEFAULT_PAGE, self._settings.max_queues_per_page)
-        limit = req.get_param_as_int("limit", default=page)
-        return req.get_param("marker") or "", limit
+        return requests.page(req, self._settings.max_queues_per_page)
 
     def reading(self, req: falcon.asgi.Request) -> tuple[str | None, int]:
         """Return the position to read behind, if it is not that of the cursor, and a limit."""

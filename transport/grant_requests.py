@@ -9,10 +9,10 @@ import msgspec
 
 from queues.config import Settings
 from queues.errors import InvalidRequest
-from queues.limits import DEFAULT_PAGE, MAX_PROJECT_CHARS, check_queue_name
+from queues.limits import MAX_PROJECT_CHARS, check_queue_name
 from queues.operations.shares import ShareRequest
 from queues.operations.tokens import TokenRequest
-from transport import media
+from transport import media, requests
 from transport.bodies import BodyReader
 from transport.headers import HeaderReader
 from transport.media import Document
@@ -45,14 +45,13 @@ class GrantRequestReader:
     def __init__(self, settings: Settings) -> None:
         """Take the caps from `settings`."""
         self._cap_bytes = settings.max_queue_metadata_bytes
-        self._page = min(DEFAULT_PAGE, settings.max_credentials_per_page)
+        self._page_cap = settings.max_credentials_per_page
         self._bodies = BodyReader(settings.body_timeout_s)
         self._headers = HeaderReader(settings)
 
     def page(self, req: falcon.asgi.Request) -> tuple[str, int]:
         """Return marker and limit of a listing."""
-        limit = req.get_param_as_int("limit", default=self._page)
-        return req.get_param("marker") or "", limit
+        return requests.page(req, self._page_cap)
 
     def project(self, req: falcon.asgi.Request) -> str:
         """Return the project that a quota is for.

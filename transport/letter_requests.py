@@ -8,9 +8,8 @@ import falcon.asgi
 import msgspec
 
 from queues.config import Settings
-from queues.limits import DEFAULT_PAGE
 from queues.redrives import Wanted
-from transport import media
+from transport import media, requests
 from transport.bodies import BodyReader
 from transport.media import Document
 
@@ -34,13 +33,12 @@ class LetterRequestReader:
     def __init__(self, settings: Settings) -> None:
         """Take the caps from `settings`."""
         self._cap_bytes = settings.max_queue_metadata_bytes
-        self._page = min(DEFAULT_PAGE, settings.max_messages_per_page)
+        self._page_cap = settings.max_messages_per_page
         self._bodies = BodyReader(settings.body_timeout_s)
 
     def page(self, req: falcon.asgi.Request) -> tuple[str, int]:
         """Return marker and limit of a listing."""
-        limit = req.get_param_as_int("limit", default=self._page)
-        return req.get_param("marker") or "", limit
+        return requests.page(req, self._page_cap)
 
     async def wanted(self, req: falcon.asgi.Request) -> Wanted:
         """Return which letters are to be moved; no body means all, to where they came from."""

@@ -218,6 +218,11 @@ def _list(req: falcon.asgi.Request, name: str) -> list[str] | None:
     return [element for value in values for element in value.split(",") if element]
 
 
+def page(req: falcon.asgi.Request, cap: int) -> tuple[str, int]:
+    """Return marker and limit of a listing whose pages hold `cap` at the most."""
+    return req.get_param("marker") or "", _limit(req, cap)
+
+
 def _limit(req: falcon.asgi.Request, cap: int) -> int:
     """Return the limit asked for; whoever asks for none gets one that is allowed."""
     return req.get_param_as_int("limit", default=min(DEFAULT_PAGE, cap))

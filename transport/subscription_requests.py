@@ -11,11 +11,10 @@ from queues import signed_urls
 from queues.config import Settings
 from queues.deliveries import State
 from queues.errors import InvalidRequest, MalformedBody
-from queues.limits import DEFAULT_PAGE
 from queues.operations.deliveries import Selection, parse_state
 from queues.operations.subscriptions import Caller
 from queues.subscriptions import Wanted
-from transport import media
+from transport import media, requests
 from transport.bodies import BodyReader
 from transport.identity.strategy import presented_token
 from transport.media import Document
@@ -34,7 +33,7 @@ class SubscriptionRequestReader:
     def __init__(self, settings: Settings) -> None:
         """Take the caps from `settings`."""
         self._cap_bytes = settings.max_queue_metadata_bytes
-        self._page = min(DEFAULT_PAGE, settings.max_subscriptions_per_page)
+        self._page_cap = settings.max_subscriptions_per_page
         self._bodies = BodyReader(settings.body_timeout_s)
 
     def caller(self, req: falcon.asgi.Request) -> Caller:
@@ -43,8 +42,7 @@ class SubscriptionRequestReader:
 
     def page(self, req: falcon.asgi.Request) -> tuple[str, int]:
         """Return marker and limit of a listing."""
-        limit = req.get_param_as_int("limit", default=self._page)
-        return req.get_param("marker") or "", limit
+        return requests.page(req, self._page_cap)
 
     def state(self, req: falcon.asgi.Request) -> State | None:
         """Return the state that deliveries are asked for by, if any."""
