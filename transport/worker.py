@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
@@ -18,7 +19,9 @@ from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
 from transport import draining
+from transport.acceptor import Acceptor
 from transport.connection import Connection
+from transport.tally import Share, Tally
 
 #: Signals that gunicorn sends to a worker to end it.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -44,11 +47,22 @@ class DrainingServer(Server):
     `drain_s` seconds at the most, and cuts off the rest.
     """
 
-    def __init__(self, config: Config, *, drain_s: float, master_pid: int) -> None:
+    def __init__(
+        self,
+        config: Config,
+        listeners: Sequence[socket.socket],
+        *,
+        share: Share,
+        drain_s: float,
+        master_pid: int,
+    ) -> None:
         """Stop by itself, too, when `master_pid` is no longer the parent."""
         super().__init__(config)
+        self._listeners = listeners
+        self._share = share
         self._drain_s = drain_s
         self._master_pid = master_pid
+        self._acceptor: Acceptor | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop; a second SIGINT stops at once."""
@@ -65,18 +79,35 @@ class DrainingServer(Server):
         gc.collect()
         gc.freeze()
         gc.set_threshold(_YOUNG_OBJECTS)
+        self._acceptor = Acceptor(
+            self._listeners,
+            self._connection,
+            count=lambda: len(self.server_state.connections),
+            share=self._share,
+        )
+
+    def _connection(self) -> Connection:
+        return Connection(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     async def on_tick(self, counter: int) -> bool:
         """Say whether it is time to stop."""
         if os.getppid() != self._master_pid and not self.should_exit:
             _log.error("the master process is gone, so this worker stops")
             return True
+        if self._acceptor is not None:
+            self._acceptor.say()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let go of who waits, connections, requests and the application, in this order."""
         draining.begin(self.lifespan.state)
         await self._bid_farewell()
+        if self._acceptor is not None:
+            self._acceptor.close()
+        for listener in self._listeners:
+            listener.close()
         cut_off = asyncio.get_running_loop().call_later(self._drain_s, self._cut_off)
         await super().shutdown(sockets)
         cut_off.cancel()
@@ -98,6 +129,9 @@ class DrainingServer(Server):
 
 class Worker(UvicornWorker):
     """Gunicorn's handle on one server process."""
+
+    # Made when the master process imports this, so all workers have the same.
+    TALLY = Tally()
 
     CONFIG_KWARGS: dict[str, Any] = {  # noqa: RUF012 (declared so by the base class)
         "loop": "uvloop",
@@ -130,11 +164,17 @@ class Worker(UvicornWorker):
     async def _serve(self) -> None:
         self.config.app = self.wsgi
         drain_s = max(self.cfg.graceful_timeout - KILL_AFTER_S, 1)
-        server = DrainingServer(self.config, drain_s=drain_s, master_pid=self.ppid)
+        server = DrainingServer(
+            self.config,
+            self.sockets,
+            share=self.TALLY.share(self.age),
+            drain_s=drain_s,
+            master_pid=self.ppid,
+        )
         # Gunicorn passes its own SIGINT on as SIGQUIT.
         asyncio.get_running_loop().add_signal_handler(
             signal.SIGQUIT, server.handle_exit, signal.SIGQUIT, None
         )
-        await server.serve(sockets=self.sockets)
+        await server.serve(sockets=[])
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
