@@ -57,9 +57,13 @@ def parse_position(text: str, tag: str) -> tuple[int, int] | None:
     return int(text[:14], 16), int(text[14:28], 16)
 
 
-def new_claim_id() -> str:
-    """Return a new claim id: 96 random bits in hexadecimal, safe in a URL and a shell."""
-    return secrets.token_hex(12)
+def new_claim_id(now_ms: int) -> str:
+    """Return a new claim id: the time and 64 random bits in hexadecimal, safe in a URL.
+
+    PERF: ids of about the same time are neighbours in an index. With random ones a claim of
+    ten from SQLite took a seventh longer, and a quarter with 130,000 claimed messages.
+    """
+    return f"{now_ms:012x}{secrets.token_hex(8)}"
 
 
 def is_claim_id(text: str) -> bool:

@@ -65,7 +65,8 @@ class ClaimOperations:
         ttl_s, grace_s = self._lease(wanted.ttl_s, wanted.grace_s)
         request = ("claim", ttl_s, grace_s, limit)
         key = remembered(wanted.idempotency_key, request, self._limits)
-        claim_id, now_ms = ids.new_claim_id(), self._clock.now_ms()
+        now_ms = self._clock.now_ms()
+        claim_id = ids.new_claim_id(now_ms)
 
         async def step(policy: QueuePolicy) -> Claim | None:
             if policy.version is None:

@@ -179,7 +179,8 @@ class LongPolls:
         return found if may_take else None
 
     async def _lease(self, project: str, queue: str, limit: int) -> Claim | None:
-        claim_id, now_ms = ids.new_claim_id(), self._clock.now_ms()
+        now_ms = self._clock.now_ms()
+        claim_id = ids.new_claim_id(now_ms)
 
         async def step(policy: QueuePolicy) -> Claim | None:
             if policy.version is None:

@@ -84,9 +84,14 @@ def test_text_that_is_no_message_id_is_unknown(text: str) -> None:
 
 
 def test_claim_ids_are_new_each_time_and_recognised() -> None:
-    made = {ids.new_claim_id() for _ in range(1000)}
+    made = {ids.new_claim_id(1_700_000_000_000) for _ in range(1000)}
     assert len(made) == 1000
-    assert all(ids.is_claim_id(claim_id) and len(claim_id) == 24 for claim_id in made)
+    assert all(ids.is_claim_id(claim_id) and len(claim_id) == 28 for claim_id in made)
+
+
+def test_claim_ids_are_in_the_order_of_time() -> None:
+    made = [ids.new_claim_id(now_ms) for now_ms in (0, 1, 1_700_000_000_000, 2**48 - 1)]
+    assert made == sorted(made)
 
 
 @pytest.mark.parametrize("text", ["a", "A-b_9", "x" * 64])
