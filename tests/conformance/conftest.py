@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from queues.limits import Limits
+from queues.operations import Operations
 from queues.storage import Storage
 from tests.clock import MovableClock
 from tests.conformance.backends import (
@@ -22,7 +24,9 @@ from tests.conformance.harness import Harness
 from tests.conformance.project import ProjectHandle
 from tests.conformance.records import RecordsHandle
 from tests.factories import new_message
+from tests.operations.receivers import Post, process
 from tests.servers.mongodb import external_mongodb
+from tests.transport.faults import FaultyStorage
 
 STORES = [
     pytest.param("reference", id="reference"),
@@ -120,3 +124,43 @@ async def alpha(storage: Storage, clock: MovableClock) -> ProjectHandle:
 async def twins(alpha: ProjectHandle, harness: Harness) -> list[ProjectHandle]:
     """The project `alpha`, through two processes' worth of storage."""
     return [alpha, alpha.on(storage=await harness.another())]
+
+
+@pytest.fixture
+def faulty(storage: Storage) -> FaultyStorage:
+    """The store of the first of two server processes, to be disturbed."""
+    return FaultyStorage(storage)
+
+
+@pytest.fixture
+async def other_faulty(harness: Harness) -> FaultyStorage:
+    return FaultyStorage(await harness.another())
+
+
+@pytest.fixture
+def operations(faulty: FaultyStorage, clock: MovableClock) -> Operations:
+    return Operations(faulty, Limits(), clock)
+
+
+@pytest.fixture
+def elsewhere(other_faulty: FaultyStorage, clock: MovableClock) -> Operations:
+    """The operations of another server process on the same store."""
+    return Operations(other_faulty, Limits(), clock)
+
+
+@pytest.fixture
+def post_office() -> Post:
+    return Post()
+
+
+@pytest.fixture
+def sender(faulty: FaultyStorage, clock: MovableClock, post_office: Post) -> Operations:
+    """A process that sends through the post office."""
+    return process(faulty, clock, post_office)
+
+
+@pytest.fixture
+def other_sender(
+    other_faulty: FaultyStorage, clock: MovableClock, post_office: Post
+) -> Operations:
+    return process(other_faulty, clock, post_office)

@@ -2,18 +2,56 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 from tests.clock import MovableClock
 from tests.conformance.harness import Harness
 from tests.operations.signal_process import Process
+from tests.transport.faults import FaultyStorage
 
 T = TypeVar("T")
 
 
 class Killed(Exception):
     """The process is gone, and answers nobody any more."""
+
+
+class Death:
+    """Ends a process before or after its call `at` to the store, counted from 0.
+
+    Whatever it asks for from then on raises `error`. `came` is set once it has ended.
+    """
+
+    def __init__(
+        self,
+        storage: FaultyStorage,
+        at: int,
+        *,
+        answer_lost: bool,
+        error: type[Exception] = Killed,
+    ) -> None:
+        self.calls = 0
+        self.came = asyncio.Event()
+        self._at = at
+        self._answer_lost = answer_lost
+        self._error = error
+        storage.before = self._before
+        storage.after = self._after
+
+    async def _before(self, name: str) -> None:
+        number, self.calls = self.calls, self.calls + 1
+        if number > self._at or (number == self._at and not self._answer_lost):
+            self._end(name)
+
+    async def _after(self, name: str) -> None:
+        if self.calls > self._at:
+            self._end(name)
+
+    def _end(self, name: str) -> None:
+        self.came.set()
+        raise self._error(name)
 
 
 class Fate:
@@ -23,21 +61,13 @@ class Fate:
         self, mortal: Process, sound: Process, dies_at: int, *, answer_lost: bool
     ) -> None:
         self.sound = sound
-        self.calls = 0
         self._mortal = mortal
-        self._dies_at = dies_at
-        self._answer_lost = answer_lost
-        mortal.storage.before = self._before
-        mortal.storage.after = self._after
+        self._death = Death(mortal.storage, dies_at, answer_lost=answer_lost)
 
-    async def _before(self, name: str) -> None:
-        number, self.calls = self.calls, self.calls + 1
-        if number > self._dies_at or (number == self._dies_at and not self._answer_lost):
-            raise Killed(name)
-
-    async def _after(self, name: str) -> None:
-        if self.calls > self._dies_at:
-            raise Killed(name)
+    @property
+    def calls(self) -> int:
+        """How many calls the first one has made, with those that it died of."""
+        return self._death.calls
 
     async def do(self, call: Callable[[Process], Awaitable[T]]) -> T:
         """Ask the process that may die; who gets no answer asks the other one."""

@@ -13,7 +13,6 @@ from storage_drivers import open_storage
 from tests.clock import MovableClock
 from tests.conformance.reference import ReferenceStorage
 from tests.conformance.world import World
-from tests.operations.receivers import Post, process
 from tests.operations.signal_process import Process
 from tests.transport.faults import FaultyStorage
 
@@ -64,20 +63,3 @@ def there(world: World, clock: MovableClock) -> Process:
     """Another server process on the same store."""
     return Process(ReferenceStorage(world), clock)
 
-
-@pytest.fixture
-def post_office() -> Post:
-    return Post()
-
-
-@pytest.fixture
-def sender(storage: FaultyStorage, clock: MovableClock, post_office: Post) -> Operations:
-    """A process that sends through the post office."""
-    return process(storage, clock, post_office)
-
-
-@pytest.fixture
-def other_sender(
-    other_storage: FaultyStorage, clock: MovableClock, post_office: Post
-) -> Operations:
-    return process(other_storage, clock, post_office)

@@ -134,13 +134,13 @@ async def test_a_slow_receiver_delays_nobody_else(
 
 
 async def test_a_receiver_that_is_away_is_asked_for_rarely_however_much_waits(
-    sender: Operations, post_office: Post, storage: FaultyStorage, clock: MovableClock
+    sender: Operations, post_office: Post, faulty: FaultyStorage, clock: MovableClock
 ) -> None:
     await subscribe(sender)
     post_office.answer(HOOK, AWAY)
     await say(sender, *range(200))
     async with working(sender):
-        await until_quiet(sender, storage, clock)
+        await until_quiet(sender, faulty, clock)
         tried = set(post_office.bodies(HOOK))
         assert len(tried) == 5
         post_office.answer(HOOK, OK)
@@ -150,14 +150,14 @@ async def test_a_receiver_that_is_away_is_asked_for_rarely_however_much_waits(
 
 
 async def test_what_was_put_aside_leaves_a_receiver_alone_that_is_away(
-    sender: Operations, post_office: Post, storage: FaultyStorage, clock: MovableClock
+    sender: Operations, post_office: Post, faulty: FaultyStorage, clock: MovableClock
 ) -> None:
     policy = {"retries_with_no_delay": 0, "minimum_delay": 1, "maximum_delay": 11}
     made = await subscribe(sender, _retry_policy=policy)
     post_office.answer(HOOK, AWAY)
     await say(sender, *range(5))
     async with working(sender):
-        await until_quiet(sender, storage, clock)
+        await until_quiet(sender, faulty, clock)
         await settle(sender, clock, s=2)
 
         async def check() -> bool:

@@ -49,9 +49,9 @@ async def killed(storage: FaultyStorage, name: str, number: int, step: object) -
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 async def test_whoever_is_killed_while_subscribing_leaves_nothing_in_the_way(
-    operations: Operations, elsewhere: Operations, storage: FaultyStorage, number: int
+    operations: Operations, elsewhere: Operations, faulty: FaultyStorage, number: int
 ) -> None:
-    await killed(storage, "records.create", number, subscribe(operations))
+    await killed(faulty, "records.create", number, subscribe(operations))
     made = await subscribe(elsewhere)
     assert [one.id for one in await subscriptions(operations)] == [made]
     assert await subscribe(operations) == made
@@ -98,11 +98,11 @@ async def test_of_two_who_want_one_address_one_gets_it(
 async def test_what_a_killed_move_has_reserved_is_free_after_a_while(
     operations: Operations,
     elsewhere: Operations,
-    storage: FaultyStorage,
+    faulty: FaultyStorage,
     clock: MovableClock,
 ) -> None:
     made = await subscribe(operations)
-    await killed(storage, "records.create", 1, move(operations, made, OTHER))
+    await killed(faulty, "records.create", 1, move(operations, made, OTHER))
     with pytest.raises(StorageUnavailable):
         await subscribe(elsewhere, OTHER)
     clock.advance(ms=PATIENCE_MS)
@@ -127,35 +127,35 @@ async def test_a_deletion_that_races_with_a_creation_leaves_one_or_none(
 async def test_a_post_after_a_subscription_elsewhere_leaves_a_record_for_it(
     operations: Operations,
     elsewhere: Operations,
-    storage: FaultyStorage,
+    faulty: FaultyStorage,
     clock: MovableClock,
 ) -> None:
     await post(operations)
-    assert await records(storage, RecordKind.OUTBOX, clock.now_ms()) == []
+    assert await records(faulty, RecordKind.OUTBOX, clock.now_ms()) == []
     made = await subscribe(elsewhere)
     await post(operations)
-    (outbox,) = await records(storage, RecordKind.OUTBOX, clock.now_ms())
+    (outbox,) = await records(faulty, RecordKind.OUTBOX, clock.now_ms())
     assert outbox.due_ms == clock.now_ms()
     await elsewhere.subscriptions.delete(PROJECT, QUEUE, made)
     await post(operations)
-    assert len(await records(storage, RecordKind.OUTBOX, clock.now_ms())) == 1
+    assert len(await records(faulty, RecordKind.OUTBOX, clock.now_ms())) == 1
 
 
 async def test_a_queue_that_comes_back_is_known_to_have_subscriptions(
-    operations: Operations, storage: FaultyStorage, clock: MovableClock
+    operations: Operations, faulty: FaultyStorage, clock: MovableClock
 ) -> None:
     await subscribe(operations)
     await operations.queues.delete(PROJECT, QUEUE)
     await post(operations)
-    assert len(await records(storage, RecordKind.OUTBOX, clock.now_ms())) == 1
+    assert len(await records(faulty, RecordKind.OUTBOX, clock.now_ms())) == 1
 
 
 async def test_what_belongs_to_a_subscription_goes_with_it(
-    operations: Operations, storage: FaultyStorage, clock: MovableClock
+    operations: Operations, faulty: FaultyStorage, clock: MovableClock
 ) -> None:
     made = await subscribe(operations)
     await operations.subscriptions.delete(PROJECT, QUEUE, made)
     await subscribe(operations, ttl_s=60)
     clock.advance(s=60)
     for kind in (RecordKind.SUBSCRIPTION, RecordKind.SUBSCRIBER, RecordKind.LANE):
-        assert await records(storage, kind, clock.now_ms()) == []
+        assert await records(faulty, kind, clock.now_ms()) == []
