@@ -83,8 +83,9 @@ class QueueStore(ABC):
         """Create the queue, or find it as it is.
 
         Returns the stored queue and whether this call created it; an existing queue is not
-        changed. Of concurrent calls exactly one creates. Sequences of a queue that is
-        created again continue above those of its former life.
+        changed. Of concurrent calls exactly one creates. Sequences begin above
+        `ids.first_sequence(now_ms)`, and those of a queue that is created again continue
+        above those of its former life.
         """
 
     @abstractmethod

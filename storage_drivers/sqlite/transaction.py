@@ -158,7 +158,7 @@ class Transaction:
         """
         if self._last_seq is None:
             self._last_seq = self.connection.execute(_SQL["last"]).fetchone()[0]
-        first = max(self._last_seq + 1, (now_ms << 20) // 1000)
+        first = max(self._last_seq + 1, ((now_ms << 20) // 1000) + 1)
         self._last_seq = first + count - 1
         self._advanced = True
         return range(first, first + count)

@@ -29,7 +29,7 @@ from queues.storage import Capabilities, MessageStore, QueueStore, Storage, outb
 from tests.conformance.reference_claims import ReferenceClaims
 from tests.conformance.reference_ledgers import ReferenceCredentials, ReferenceQuotas
 from tests.conformance.reference_records import ReferenceRecords, ReferenceWakeups
-from tests.conformance.world import BEGINNING, Place, StoredMessage, StoredQueue, World
+from tests.conformance.world import BEGINNING, Place, StoredMessage, World
 
 
 class ReferenceQueues(QueueStore):
@@ -41,8 +41,7 @@ class ReferenceQueues(QueueStore):
     ) -> tuple[Queue, bool]:
         if stored := self._world.queues.get((project, queue)):
             return stored.queue, False
-        made = StoredQueue(Queue(queue, metadata, version, now_ms))
-        self._world.queues[project, queue] = made
+        made = self._world.create(project, Queue(queue, metadata, version, now_ms))
         return made.queue, True
 
     async def get(self, project: str, queue: str) -> Queue | None:

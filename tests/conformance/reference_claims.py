@@ -15,7 +15,7 @@ from queues.model import (
     Queue,
 )
 from queues.storage import DEAD_LETTERS_PER_CLAIM, ClaimStore
-from tests.conformance.world import StoredMessage, StoredQueue, World
+from tests.conformance.world import StoredMessage, World
 
 
 class ReferenceClaims(ClaimStore):
@@ -140,8 +140,10 @@ class ReferenceClaims(ClaimStore):
         policy: DeadLetterPolicy,
         now_ms: int,
     ) -> None:
-        empty = Queue(policy.queue, b"{}", policy.version, now_ms)
-        grave = self._world.queues.setdefault((project, policy.queue), StoredQueue(empty))
+        grave = self._world.queues.get((project, policy.queue))
+        if grave is None:
+            empty = Queue(policy.queue, b"{}", policy.version, now_ms)
+            grave = self._world.create(project, empty)
         self._world.queues[project, queue].remove(stored)
         old = stored.message
         moved = old._replace(

@@ -17,6 +17,7 @@ from tests.clock import MovableClock
 from tests.conformance.harness import Harness
 from tests.conformance.mortal import Death
 from tests.operations.calls import PROJECT, QUEUE, draft, post
+from tests.operations.delivering import until_nothing_is_due
 from tests.operations.receivers import AWAY, OK, Post, process, working
 from tests.operations.subscribing import HOOK, subscribe
 from tests.transport.faults import FaultyStorage
@@ -32,16 +33,23 @@ PARCELS = 4
 class Life:
     """Two processes deliver three messages to a receiver that is away for the second parcel."""
 
-    def __init__(self, mortal: FaultyStorage, sound: FaultyStorage, clock: MovableClock) -> None:
+    def __init__(
+        self, mortal: FaultyStorage, sound: FaultyStorage, clock: MovableClock
+    ) -> None:
         self.outside = Post()
         self.outside.answer(HOOK, OK, AWAY, OK)
         self._mortal_storage = mortal
+        self._sound_storage = sound
         self._mortal = process(mortal, clock, self.outside)
         self._sound = process(sound, clock, self.outside)
         self._clock = clock
 
     async def begin(self, *, ordered: bool) -> None:
         self._id = await subscribe(self._sound, _ordered=ordered)
+        # A new lane is looked at once; after that it has to be rung.
+        async with working(self._sound):
+            await until_nothing_is_due(self._sound)
+        self._sound = process(self._sound_storage, self._clock, self.outside)
         await post(self._sound, draft(b"1"), draft(b"2"))
         await post(self._sound, draft(b"3"))
 
@@ -53,9 +61,7 @@ class Life:
         done = asyncio.create_task(self.outside.until(HOOK, PARCELS))
         died = asyncio.create_task(death.came.wait())
         async with working(self._mortal):
-            first, rest = await asyncio.wait(
-                [done, died], return_when=asyncio.FIRST_COMPLETED
-            )
+            first, rest = await asyncio.wait([done, died], return_when=asyncio.FIRST_COMPLETED)
         for task in first:
             task.result()
         for task in rest:

@@ -9,7 +9,10 @@ from random import Random
 import pytest
 
 from queues.errors import QueueChanged
+from queues.ids import first_sequence
 from queues.model import Message, Position
+from queues.storage import Storage
+from tests.clock import MovableClock
 from tests.conformance.handle import QueueHandle, seqs_of
 from tests.conformance.harness import Harness
 from tests.factories import dead_letters, idempotency, new_message, new_messages
@@ -39,6 +42,19 @@ async def test_before_the_first_message_the_tail_is_one_less(orders: QueueHandle
     first = await orders.get_one(seq)
     assert before.number == first.number - 1
     assert before.seq < first.seq
+
+
+async def test_sequences_begin_above_the_second_of_creation(
+    storage: Storage, clock: MovableClock
+) -> None:
+    jobs = QueueHandle(storage, clock, queue="jobs")
+    for ms in (0, 1, 999):
+        clock.advance(ms=(ms - clock.now_ms()) % 1000)
+        await jobs.create()
+        (seq,) = await jobs.post()
+        assert seq > first_sequence(clock.now_ms())
+        assert await jobs.tail() >= (first_sequence(clock.now_ms()), 0)
+        await jobs.drop()
 
 
 async def test_the_tail_is_the_last_message_that_was_posted(pair: list[QueueHandle]) -> None:

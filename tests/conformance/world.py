@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from queues.errors import IdempotencyKeyReused, QueueChanged
+from queues.ids import first_sequence
 from queues.model import (
     Credential,
     Idempotency,
@@ -74,7 +75,7 @@ class StoredQueue:
     """A queue with its messages in store order. `tail` is where the last one was put."""
 
     queue: Queue
-    tail: Position = BEGINNING
+    tail: Position
     messages: list[StoredMessage] = field(default_factory=list)
     remembered: dict[str, Remembered] = field(default_factory=dict)
 
@@ -146,6 +147,13 @@ class World:
         self.records: dict[Place, Record] = {}
         self.ears: list[Ear] = []
         self._last_seq = 0
+
+    def create(self, project: str, queue: Queue) -> StoredQueue:
+        """Create a queue, which continues above all that ever was."""
+        self._last_seq = max(self._last_seq, first_sequence(queue.created_ms))
+        made = StoredQueue(queue, Position(self._last_seq, 0))
+        self.queues[project, queue.name] = made
+        return made
 
     def append(self, stored: StoredQueue, message: Message, client_id: str) -> int:
         """Put a message at the end of a queue, and return its sequence."""

@@ -15,7 +15,6 @@ from tests.e2e.conftest import Serve, Store
 from tests.e2e.hook import Hook
 from tests.e2e.nusku import NuskuServer, eventually
 from tests.e2e.signalling import Sender, make, wait_for_end, with_keys
-from tests.servers.mongodb import external_mongodb
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -143,10 +142,6 @@ def test_a_signal_reaches_who_waits_in_another_process_at_once(
         sender.run()
         waiter.join(30)
         delays_s.append(answered_s[0] - sent_s)
-    # NOTE: others may use this machine, too, so not what the slowest took.
-    assert statistics.median(delays_s) < (1.2 if _is_polled(store) else 0.1)
-
-
-def _is_polled(store: Store) -> bool:
-    """Say whether a store cannot push: the server that stands in for MongoDB is asked."""
-    return store.url.startswith("mongodb://") and external_mongodb() is None
+    # NOTE: others may use this machine, too, so not what the slowest took. nx-27017 is slower
+    # than MongoDB, but sooner than any poll.
+    assert statistics.median(delays_s) < (0.4 if store.url.startswith("mongodb:") else 0.1)

@@ -62,4 +62,3 @@ def here(world: World, clock: MovableClock) -> Process:
 def there(world: World, clock: MovableClock) -> Process:
     """Another server process on the same store."""
     return Process(ReferenceStorage(world), clock)
-
