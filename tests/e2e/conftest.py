@@ -30,6 +30,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.e2e)
+    # Those that wait for long come first, and others beside them.
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 def _new_server(kind: str, folder: Path) -> RedisServer | MongoServer:

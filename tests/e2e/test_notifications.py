@@ -18,7 +18,7 @@ SUBSCRIPTIONS = "/v2/queues/q/subscriptions"
 #: Above the lease of whoever was killed, and the pauses between attempts.
 PATIENCE_S = 100.0
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.slow]
 
 
 @pytest.fixture
