@@ -14,19 +14,26 @@ An alternative is a string, a number, true, false or null, which stand for thems
 `{"numeric": comparisons}`. A list in a message stands for each of its elements. What is not
 there fits only `{"exists": false}`. The language is a part of that of Amazon SNS, so there is
 nothing new to learn.
+
+SECURITY: both filters and messages come from tenants, and whoever judges them does nothing else
+meanwhile. So both the size of a filter and the work on a message have a limit.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from queues.errors import InvalidRequest
 
-#: How deep conditions may be nested, and how many there may be in all.
+#: How deep conditions may be nested, and how many alternatives there may be in all. Each value
+#: of `anything-but` is one.
 MAX_DEPTH = 5
 MAX_ALTERNATIVES = 150
+
+#: So much is compared of one message; 0.05 seconds.
+MAX_COMPARISONS = 100_000
 
 _PARTS = ("body", "metadata")
 METADATA = ("client_id", "delay", "ttl")
@@ -41,6 +48,22 @@ _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
 _ABSENT = object()
 
 
+class _Unclear(Exception):
+    """The message is so large that it was not judged to its end."""
+
+
+class _Effort:
+    """What may still be spent on a message."""
+
+    def __init__(self) -> None:
+        self._left = MAX_COMPARISONS
+
+    def spend(self, comparisons: int) -> None:
+        self._left -= comparisons
+        if self._left < 0:
+            raise _Unclear
+
+
 def check(name: str, value: object) -> None:
     """Refuse what is no filter.
 
@@ -48,18 +71,28 @@ def check(name: str, value: object) -> None:
     """
     if not isinstance(value, Mapping) or not value or not set(value) <= set(_PARTS):
         raise InvalidRequest(f"{name} must be an object with body, metadata or both.")
-    for key in value.get("metadata") or ():
+    alternatives = sum(_check_object(f"{name}.{part}", value[part], 1) for part in value)
+    for key in value.get("metadata", ()):
         if key not in METADATA:
             raise InvalidRequest(f"{name}.metadata: there is no {key!r} to filter by.")
-    alternatives = sum(_check_object(f"{name}.{part}", value[part], 1) for part in value)
     if alternatives > MAX_ALTERNATIVES:
         raise InvalidRequest(f"{name} must not have more than {MAX_ALTERNATIVES} conditions.")
 
 
-def passes(wanted: Mapping[str, Any], body: Any, metadata: Mapping[str, Any]) -> bool:
-    """Say whether a message passes a checked filter; `body` is the decoded JSON."""
-    given = {"body": body, "metadata": metadata}
-    return all(_fits_object(conditions, given[part]) for part, conditions in wanted.items())
+def passes(
+    wanted: Mapping[str, Any], body: Any, metadata: Mapping[str, Any], *, unclear: bool = True
+) -> bool:
+    """Say whether a message passes a checked filter; `body` is the decoded JSON.
+
+    `unclear` is the answer for a message that takes more than `MAX_COMPARISONS`.
+    """
+    given, effort = {"body": body, "metadata": metadata}, _Effort()
+    try:
+        return all(
+            _fits_object(conditions, given[part], effort) for part, conditions in wanted.items()
+        )
+    except _Unclear:
+        return unclear
 
 
 def _check_object(name: str, value: object, depth: int) -> int:
@@ -78,7 +111,7 @@ def _check_conditions(name: str, value: object, depth: int) -> int:
         raise InvalidRequest(f"{name} must be a list of alternatives, or an object of them.")
     for alternative in value:
         _check_alternative(name, alternative)
-    return len(value)
+    return _number(value)
 
 
 def _check_alternative(name: str, value: object) -> None:
@@ -94,30 +127,49 @@ def _check_alternative(name: str, value: object) -> None:
     )
 
 
-def _fits_object(conditions: Mapping[str, Any], value: Any) -> bool:
+def _number(alternatives: Sequence[Any]) -> int:
+    """Return how many there are; each value of `anything-but` is one."""
+    return sum(
+        len(one.get("anything-but", "1")) if isinstance(one, Mapping) else 1
+        for one in alternatives
+    )
+
+
+def _fits_object(conditions: Mapping[str, Any], value: Any, effort: _Effort) -> bool:
     return all(
-        _fits(condition, value.get(key, _ABSENT) if isinstance(value, Mapping) else _ABSENT)
+        _fits(
+            condition,
+            value.get(key, _ABSENT) if isinstance(value, Mapping) else _ABSENT,
+            effort,
+        )
         for key, condition in conditions.items()
     )
 
 
-def _fits(condition: Any, value: Any) -> bool:
+def _fits(condition: Any, value: Any, effort: _Effort) -> bool:
     if isinstance(condition, Mapping):
-        return any(_fits_object(condition, element) for element in _elements(value))
+        elements = _elements(value, 1, effort)
+        return any(_fits_object(condition, element, effort) for element in elements)
     return any(
         _meets(alternative, element)
-        for element in _elements(value)
+        for element in _elements(value, _number(condition), effort)
         for alternative in condition
     )
 
 
-def _elements(value: Any) -> Iterator[Any]:
-    """Yield what stands for the value; an empty list is there, and equals nothing."""
-    if not isinstance(value, list) or not value:
-        yield value
-        return
-    for element in value:
-        yield from _elements(element)
+def _elements(value: Any, comparisons: int, effort: _Effort) -> Iterator[Any]:
+    """Yield what stands for the value, each at the price of so many comparisons.
+
+    An empty list is there, and equals nothing.
+    """
+    ahead = [value]
+    while ahead:
+        effort.spend(comparisons)
+        element = ahead.pop()
+        if isinstance(element, list) and element:
+            ahead += reversed(element)
+        else:
+            yield element
 
 
 def _meets(alternative: Any, value: Any) -> bool:

@@ -91,7 +91,7 @@ class Courier:
         return notifications.of_message(subscription, queue, event_id, message, body)
 
     def is_wanted(self, subscription: Subscription, message: Posted) -> bool:
-        """Say whether the message passes the filter of the subscription."""
+        """Say whether the message passes the filter of the subscription, as far as is clear."""
         wanted: Mapping[str, Any] | None = subscription.options.get("_filter")
         if wanted is None:
             return True
@@ -101,7 +101,7 @@ class Courier:
             "ttl": message.ttl_s,
         }
         body = json.loads(self._to_json(message.body, message.media))
-        return filters.passes(wanted, body, metadata)
+        return filters.passes(wanted, body, metadata, unclear=True)
 
     async def attempt(
         self,

@@ -137,7 +137,7 @@ class Redriver:
         if wanted.body is None:
             return True
         body = json.loads(self._to_json(message.body, message.media))
-        return filters.passes({"body": wanted.body}, body, {})
+        return filters.passes({"body": wanted.body}, body, {}, unclear=False)
 
     async def _finish(self, work: _Work, *, resumed: bool) -> _Work:
         """Move the letters in hand, then write down that none is.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -115,6 +116,8 @@ DEEP: dict[str, Any] = {"a": {"b": {"c": {"d": {"e": {"f": [1]}}}}}}
         ({"body": {"a": [{"numeric": [">", 1, "<", 2, "=", 3]}]}}, "an alternative"),
         ({"body": DEEP}, "deeper than 5"),
         ({"body": {"a": [1] * 151}}, "more than 150"),
+        ({"body": {"a": [{"anything-but": [1] * 151}]}}, "more than 150"),
+        ({"metadata": 5}, "must be an object of conditions"),
         ({"metadata": {"queue": ["a"]}}, "nothing|no 'queue'"),
         ({"metadata": []}, "must be an object of conditions"),
         ({"metadata": None}, "must be an object of conditions"),
@@ -128,3 +131,30 @@ def test_what_is_no_filter_is_refused_by_place(wanted: object, text: str) -> Non
 def test_a_filter_may_be_as_large_as_allowed() -> None:
     filters.check("f", {"body": {"a": [1] * 100, "b": [1] * 50}})
     filters.check("f", {"body": DEEP["a"]})
+
+
+LONG = {"a": [1] * 100_000}
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        {"a": [{"prefix": str(number)} for number in range(150)]},
+        {"a": [{"anything-but": [1] * 150}]},
+        {"a": {str(number): [1] for number in range(150)}},
+    ],
+)
+@pytest.mark.parametrize("unclear", [True, False])
+def test_what_takes_too_long_to_judge_is_not_judged(
+    conditions: dict[str, Any], unclear: bool
+) -> None:
+    wanted = {"body": conditions}
+    filters.check("f", wanted)
+    started_s = time.process_time()
+    assert filters.passes(wanted, LONG, ANN, unclear=unclear) is unclear
+    assert time.process_time() - started_s < 1
+
+
+def test_a_long_list_is_judged_as_long_as_that_takes_little() -> None:
+    assert not filters.passes({"body": {"a": [2]}}, {"a": [1] * 99_999}, ANN)
+    assert filters.passes({"body": {"a": [1], "b": [2]}}, {**LONG, "b": 2}, ANN, unclear=False)
