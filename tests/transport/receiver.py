@@ -73,7 +73,7 @@ def status(code: int, **headers: str) -> Behaviour:
     """Answer with this status, and these headers."""
     lines = [f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items()]
     head = f"HTTP/1.1 {code} x\r\nContent-Length: 0\r\n{''.join(lines)}\r\n"
-    return says(head.encode())
+    return says(head.encode("latin-1"))
 
 
 async def hangs(writer: asyncio.StreamWriter) -> None:

@@ -72,6 +72,16 @@ async def test_a_line_end_begins_no_header(clock: MovableClock, field: str) -> N
     assert verdict(outcome) is Verdict.REFUSED
 
 
+@pytest.mark.parametrize("sender", ["group:;:-,", "a.<", "=@[1\u00e9", "\t.]="])
+async def test_a_sender_that_cannot_be_parsed_is_a_dead_letter(
+    clock: MovableClock, sender: str
+) -> None:
+    async with mailbox() as box:
+        outcome = await through(box.port, clock).send(MAIL._replace(sender=sender))
+    assert box.mails == []
+    assert verdict(outcome) is Verdict.REFUSED
+
+
 def test_nothing_shows_the_password() -> None:
     server = MailServer("host", 25, "tls", "me", "a secret", SENDER)
     assert "a secret" not in repr(server)

@@ -99,7 +99,16 @@ async def test_a_redirect_is_not_followed(webhooks: Webhooks) -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("120", 120.0), (" 5 ", 5.0), ("soon", None), ("-1", None), ("1e9", None)],
+    [
+        ("120", 120.0),
+        (" 5 ", 5.0),
+        ("soon", None),
+        ("-1", None),
+        ("1e9", None),
+        ("\u00b2", None),
+        ("Mon, 01 Jan 99999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2030 99999999999999999999:00:00 GMT", None),
+    ],
 )
 async def test_a_receiver_may_ask_for_patience(
     webhooks: Webhooks, text: str, seconds: float | None

@@ -76,7 +76,8 @@ class Mails:
             return _refused(ex.smtp_code, "the mail server refuses the mail")
         except (smtplib.SMTPException, OSError) as ex:
             return Outcome(None, f"the mail server cannot be reached: {type(ex).__name__}")
-        except ValueError:
+        except (ValueError, TypeError, AttributeError, IndexError):
+            # NOTE: what Python's parser of addresses raises depends on where it stumbles.
             return Outcome(None, "this is no mail that can be written", permanent=True)
         return Outcome(200)
 

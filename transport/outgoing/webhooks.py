@@ -91,11 +91,11 @@ class Webhooks:
 
 
 def _seconds(text: str, now_ms: int) -> float | None:
-    if text.strip().isdigit():
+    if text.strip().isdecimal():
         return float(text)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     now = datetime.fromtimestamp(now_ms / 1000, UTC)
     return (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
