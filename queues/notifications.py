@@ -11,13 +11,11 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from queues.outboxes import Posted
-from queues.subscriptions import Format, Subscription
+from queues.subscriptions import PLACEHOLDER, Format, Subscription
 
 #: The type of our CloudEvents.
 EVENT_TYPE = "nusku.message.posted"
 
-#: With its quotes, what the document takes the place of in `post_data`.
-_PLACEHOLDER = '"$zaqar_message$"'
 _JSON = "application/json"
 
 
@@ -64,7 +62,7 @@ def of_document(options: Mapping[str, Any], notification: bytes) -> Letter:
     """Return what is sent of a document: itself, or `post_data` around it."""
     body, template = notification, options.get("post_data")
     if template is not None:
-        body = template.replace(_PLACEHOLDER, notification.decode()).encode()
+        body = template.replace(PLACEHOLDER, notification.decode()).encode()
     return _letter(options, {"Content-Type": _JSON}, body)
 
 

@@ -39,6 +39,11 @@ _RESERVED_HEADERS = re.compile(
 )
 _MAX_HEADERS = 32
 
+#: With its quotes, what the notification takes the place of in `post_data`.
+PLACEHOLDER = '"$zaqar_message$"'
+#: SECURITY: or a few bytes for each would make gigabytes of one message.
+_MAX_PLACEHOLDERS = 4
+
 
 class Format(StrEnum):
     """How a notification looks."""
@@ -179,9 +184,13 @@ def check_options(options: Mapping[str, Any]) -> None:
         raise InvalidRequest("options.post_data: a CloudEvent has no place for it.")
 
 
-def _check_text(name: str, value: object) -> None:
+def _check_template(name: str, value: object) -> None:
     if not isinstance(value, str):
         raise InvalidRequest(f"{name} must be a string.")
+    if value.count(PLACEHOLDER) > _MAX_PLACEHOLDERS:
+        raise InvalidRequest(
+            f"{name} must not hold the message more than {_MAX_PLACEHOLDERS} times."
+        )
 
 
 def _check_flag(name: str, value: object) -> None:
@@ -197,17 +206,18 @@ def _check_format(name: str, value: object) -> None:
 def _check_headers(name: str, value: object) -> None:
     if not isinstance(value, Mapping) or len(value) > _MAX_HEADERS:
         raise InvalidRequest(f"{name} must be an object of at most {_MAX_HEADERS} headers.")
-    for header, text in value.items():
+    for header, given in value.items():
         if not _HEADER.fullmatch(header):
             raise InvalidRequest(f"{name}: {header!r} cannot be the name of a header.")
         if _RESERVED_HEADERS.fullmatch(header.lower()):
             raise InvalidRequest(f"{name}: {header} is set by the service.")
-        if not check_line(f"{name}.{header}", text).isascii():
-            raise InvalidRequest(f"{name}.{header} must be ASCII.")
+        text = check_line(f"{name}.{header}", given)
+        if not text.isascii() or text != text.strip():
+            raise InvalidRequest(f"{name}.{header} must be ASCII, without blanks around it.")
 
 
 _CHECKS: Mapping[str, Callable[[str, object], object]] = {
-    "post_data": _check_text,
+    "post_data": _check_template,
     "post_headers": _check_headers,
     "from": check_line,
     "subject": check_line,
