@@ -18,7 +18,8 @@ from queues.errors import InvalidRequest
 from queues.limits import check_queue_name, check_range
 from queues.model import DeadLetterReason
 
-MAX_RATE_PER_S = 10_000
+#: One letter a day, and more than any server moves.
+MIN_RATE_PER_S, MAX_RATE_PER_S = 1 / 86_400, 10_000
 MAX_LIMIT = 2**53
 
 #: Without a rate, and with a high one, so many letters are in hand at a time.
@@ -124,8 +125,11 @@ def check(wanted: Wanted) -> Wanted:
         raise InvalidRequest(f"filter.reason must be one of {', '.join(_REASONS)}.")
     if wanted.body is not None:
         filters.check("filter", {"body": wanted.body})
-    if wanted.rate_per_s is not None and not 0 < wanted.rate_per_s <= MAX_RATE_PER_S:
-        raise InvalidRequest(f"rate must be above 0 and at most {MAX_RATE_PER_S} a second.")
+    rate_per_s = wanted.rate_per_s
+    if rate_per_s is not None and not MIN_RATE_PER_S <= rate_per_s <= MAX_RATE_PER_S:
+        raise InvalidRequest(
+            f"rate must be from 1 / 86400 (one a day) to {MAX_RATE_PER_S} a second."
+        )
     if wanted.limit is not None:
         check_range("limit", wanted.limit, 1, MAX_LIMIT)
     return wanted

@@ -267,6 +267,8 @@ async def test_a_queue_without_redrive_or_letters(server: Server) -> None:
         Wanted(body={"a": 1}),
         Wanted(rate_per_s=0),
         Wanted(rate_per_s=-1.5),
+        Wanted(rate_per_s=5e-324),
+        Wanted(rate_per_s=1e-9),
         Wanted(rate_per_s=1e9),
         Wanted(limit=0),
     ],
