@@ -134,15 +134,10 @@ class DeliveryOperations:
         return found, None
 
     async def _again(self, source: Source, records: Sequence[Record]) -> int:
-        count, now_ms = 0, self._clock.now_ms()
-        for record in records:
-            delivery = deliveries.read(record)
-            if delivery.state is State.PENDING:
-                continue
-            again = delivery._replace(state=State.PENDING, failures=0, since_ms=now_ms)
-            await self._deliveries.write(source, record.key, again, due_ms=now_ms, known=record)
-            count += 1
-        return count
+        settled = [one for one in records if deliveries.read(one).state is not State.PENDING]
+        for record in settled:
+            await self._deliveries.write_again(source, record)
+        return len(settled)
 
     async def _find(self, source: Source, subscription_id: str, one: str) -> Record | None:
         return await self._storage.records.get(

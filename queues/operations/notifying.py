@@ -118,5 +118,5 @@ class Notifications:
                 "courier": Courier(storage, clock, book, settings.outgoing, to_json),
                 "delivery_book": delivery_book,
             }
-            Rounds(storage, clock, agenda, retention_s=retention_s, **parts)
+            Rounds(storage, clock, agenda, **parts)
             SecondAttempts(storage, clock, agenda, **parts)

@@ -32,8 +32,6 @@ _POSTS = 8
 #: What was posted, and may still get company below it, is looked at again after this.
 _UNSETTLED_MS = 500
 
-_NEVER_TRIED = "the receiver was away for too long"
-
 
 class Rounds:
     """Handles lanes that are due."""
@@ -48,13 +46,8 @@ class Rounds:
         lane_book: Lanes,
         courier: Courier,
         delivery_book: DeliveryBook,
-        retention_s: int,
     ) -> None:
-        """Handle what is due in `agenda`.
-
-        What the receiver is away for so long that its body will soon be gone becomes a dead
-        letter: after three quarters of `retention_s`.
-        """
+        """Handle what is due in `agenda`."""
         self._storage = storage
         self._clock = clock
         self._agenda = agenda
@@ -62,7 +55,6 @@ class Rounds:
         self._lanes = lane_book
         self._courier = courier
         self._deliveries = delivery_book
-        self._patience_ms = retention_s * 750
         agenda.handle(RecordKind.LANE, self._work, errand=True)
 
     async def _work(self, taken: Taken) -> None:
@@ -141,7 +133,7 @@ class Rounds:
             ordered=ordered,
             window=turn.window,
             now_ms=now_ms,
-            hopeless_ms=now_ms - self._patience_ms if lane.is_failing else 0,
+            hopeless_ms=now_ms - self._deliveries.patience_ms if lane.is_failing else 0,
         )
         await asyncio.gather(
             *(self._put_aside(turn, one) for one in plan.aside),
@@ -197,8 +189,8 @@ class Rounds:
 
     async def _give_up(self, turn: Turn, one: Next) -> None:
         record = turn.known.get(one.place.key)
-        failed = _delivery(one, record).failed(_NEVER_TRIED, self._clock.now_ms())
-        await self._deliveries.write(turn.source, one.place.key, failed, known=record)
+        delivery = _delivery(one, record)
+        await self._deliveries.give_up(turn.source, one.place.key, delivery, known=record)
 
 
 def _messages(turn: Turn, record: Record, limit: int) -> list[Next]:

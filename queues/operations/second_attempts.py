@@ -11,7 +11,7 @@ from collections import Counter
 
 from queues import deliveries, lanes, notices
 from queues.clock import Clock
-from queues.deliveries import Delivery, State
+from queues.deliveries import Delivery
 from queues.model import Record, RecordKind, Taken
 from queues.notifications import Letter
 from queues.operations.agenda import Agenda
@@ -68,13 +68,37 @@ class SecondAttempts:
         elif delivery.notice is None and not await self._book.is_active(recipient):
             failed = delivery.failed(_NOT_WANTED, self._clock.now_ms())
             await self._deliveries.write(source, record.key, failed, known=record)
-        elif wait_ms := await self._wait_ms(source, recipient, delivery):
-            due_ms = self._clock.now_ms() + wait_ms
-            await self._deliveries.write(
-                source, record.key, delivery, due_ms=due_ms, known=record
-            )
+        elif self._at_work[source, recipient.id] >= AT_A_TIME:
+            await self._put_off(source, record, delivery, _BUSY_MS)
+        elif quiet_ms := await self._quiet_ms(source, recipient):
+            await self._leave_alone(source, record, delivery, quiet_ms)
         else:
             await self._attempt(source, record, delivery, recipient)
+
+    async def _leave_alone(
+        self, source: Source, record: Record, delivery: Delivery, quiet_ms: int
+    ) -> None:
+        """Wait for a receiver that is away for as long again as before, but not for ever."""
+        waited_ms = max(0, self._clock.now_ms() - delivery.since_ms)
+        if waited_ms >= self._deliveries.patience_ms:
+            await self._deliveries.give_up(source, record.key, delivery, known=record)
+            return
+        wait_ms = min(waited_ms, _LONGEST_WAIT_MS)
+        await self._put_off(source, record, delivery, wait_ms, at_least_ms=quiet_ms)
+
+    async def _put_off(
+        self,
+        source: Source,
+        record: Record,
+        delivery: Delivery,
+        wait_ms: int,
+        *,
+        at_least_ms: int = 0,
+    ) -> None:
+        """Have a delivery attempted after `wait_ms`, or up to twice as long."""
+        chance = random.uniform(1, 2)  # noqa: S311 (no secret)
+        due_ms = self._clock.now_ms() + max(at_least_ms, round(wait_ms * chance))
+        await self._deliveries.write(source, record.key, delivery, due_ms=due_ms, known=record)
 
     async def _attempt(
         self, source: Source, record: Record, delivery: Delivery, recipient: Subscription
@@ -116,19 +140,10 @@ class SecondAttempts:
             return None
         return self._courier.letter(recipient, source.queue, place.event_id, message)
 
-    async def _wait_ms(
-        self, source: Source, recipient: Subscription, delivery: Delivery
-    ) -> int:
-        """Return how long to leave the receiver alone, 0 to try it now."""
-        chance, now_ms = random.uniform(1, 2), self._clock.now_ms()  # noqa: S311 (no secret)
-        if self._at_work[source, recipient.id] >= AT_A_TIME:
-            return round(_BUSY_MS * chance)
+    async def _quiet_ms(self, source: Source, recipient: Subscription) -> int:
+        """Return how long the receiver is to be left alone, 0 if it is not away."""
         lane = await self._lanes.find(*source, recipient.id) if recipient.id else None
-        quiet_ms = lanes.read(lane).quiet_until_ms - now_ms if lane else 0
-        if quiet_ms <= 0 or delivery.state is not State.PENDING:
-            return 0
-        waited_ms = min(max(0, now_ms - delivery.since_ms), _LONGEST_WAIT_MS)
-        return max(quiet_ms, round(waited_ms * chance))
+        return max(0, lanes.read(lane).quiet_until_ms - self._clock.now_ms()) if lane else 0
 
     async def _forget(self, source: Source, record: Record) -> None:
         await self._storage.records.delete(
