@@ -25,7 +25,7 @@ HANDSHAKE = {
     "sec_websocket_key": "dGhlIHNhbXBsZSBub25jZQ==",
 }
 CAP_BYTES = 262_144
-PING, PONG, TEXT, CLOSE = 0x9, 0xA, 0x1, 0x8
+PING, PONG, CONT, TEXT, CLOSE = 0x9, 0xA, 0x0, 0x1, 0x8
 
 
 @contextmanager

@@ -14,8 +14,11 @@ from tests.transport.live import LiveServer, RawConnection
 from tests.transport.raw_sockets import (
     CAP_BYTES,
     CLOSE,
+    CONT,
     HANDSHAKE,
     PATH,
+    PING,
+    PONG,
     TEXT,
     RawSocket,
     ask,
@@ -25,6 +28,7 @@ from tests.transport.raw_sockets import (
     request,
 )
 from tests.transport.service import CALLER
+from transport.socket.connection import SocketConnection
 
 # -- the handshake ---------------------------------------------------------------------------
 
@@ -156,11 +160,30 @@ def test_a_message_may_come_in_pieces(live: LiveServer) -> None:
         assert json.loads(ws.recv(timeout=10))["headers"]["status"] == 201
 
 
-def test_text_that_is_no_text_ends_the_connection(live: LiveServer) -> None:
+def test_a_message_in_any_number_of_pieces_costs_no_more_than_it_holds(
+    live: LiveServer,
+) -> None:
+    text = request("queue_list").encode()
     with RawSocket(live.address) as raw:
-        raw.shake_hands(frame(TEXT, b"\xff\xfe"))
-        opcode, payload = raw.received()
-        assert (opcode, payload[:2]) == (CLOSE, struct.pack("!H", 1007))
+        raw.shake_hands(frame(TEXT, text[:5], first=0))
+        raw.send(frame(CONT, b"", first=0) * 100_000)
+        raw.send(frame(PING, b"all was read"))
+        assert raw.received() == (PONG, b"all was read")
+        sockets = [one for one in live.connections if isinstance(one, SocketConnection)]
+        assert max(len(each.frames) for each in sockets) < 2000
+        raw.send(frame(CONT, text[5:]))
+        assert raw.heard()["headers"]["status"] == 200
+
+
+def test_text_that_is_no_text_ends_the_connection(
+    live: LiveServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    for end in (b"", frame(TEXT, b"\xff")):
+        with RawSocket(live.address) as raw:
+            raw.shake_hands(frame(TEXT, b"\xff\xfe") + end)
+            opcode, payload = raw.received()
+            assert (opcode, payload[:2]) == (CLOSE, struct.pack("!H", 1007))
+    assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
 
 
 def test_neither_tokens_nor_queries_are_logged(

@@ -7,12 +7,16 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode, Frame
 
 #: What a frame holds beside its body: action, headers, tokens.
 _ENVELOPE_BYTES = 65_536
 
 #: What a client still sends after an error of its own is thrown away for so long.
 _LINGER_S = 2.0
+
+#: So many pieces of a message are kept apart.
+_MAX_PIECES = 1000
 
 _LIMIT = "nusku.max_frame_bytes"
 _LOW_LIMIT = 262_144
@@ -73,6 +77,24 @@ class SocketConnection(WebSocketsSansIOProtocol):
             self.transport.pause_reading()
         return event
 
+    def handle_cont(self, event: Frame) -> None:
+        """Take a further piece of a message.
+
+        SECURITY: the limit is one of bytes, and there are pieces without any.
+        """
+        super().handle_cont(event)
+        if len(self.frames) > _MAX_PIECES:
+            self.frames = [b"".join(self.frames)]
+
+    def send_receive_event_to_app(self) -> None:
+        """Pass a message on; text that is no UTF-8 closes, and is no error of the server."""
+        self.frames = [b"".join(self.frames)]
+        if self.close_sent or self.curr_msg_data_type != "text" or _is_text(self.frames[0]):
+            super().send_receive_event_to_app()
+        else:
+            self.conn.send_close(CloseCode.INVALID_DATA)
+            self.handle_parser_exception()
+
     def pause_writing(self) -> None:
         """Read no more of a client that does not take what is sent."""
         super().pause_writing()
@@ -115,3 +137,11 @@ class SocketConnection(WebSocketsSansIOProtocol):
     def _abort_if_stuck(self) -> None:
         if not self.writable.is_set():
             self.transport.abort()
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
