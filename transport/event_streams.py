@@ -13,7 +13,7 @@ from typing import Protocol
 import falcon
 import falcon.asgi
 
-from queues.errors import NuskuError, StorageUnavailable
+from queues.errors import NuskuError
 from queues.model import Media, Topic, TopicKind
 from queues.operations.waiting import Bell, WaitingRoom
 from transport import errors, media
@@ -75,6 +75,8 @@ class EventStreams:
             leaving.add_done_callback(lambda _: bell.stop())
             try:
                 yield first or _HEARTBEAT
+                # PERF: a page may be megabytes, and a stream lasts for hours.
+                del first
                 async for piece in self._pieces(req, source, bell):
                     if leaving.done():
                         return
@@ -87,20 +89,24 @@ class EventStreams:
     async def _pieces(
         self, req: falcon.asgi.Request, source: Source, bell: Bell
     ) -> AsyncIterator[bytes]:
+        piece = b""
         while not self._waiting.is_closed:
             try:
-                piece = await source.read()
+                # What was read is not read again, so it is kept until somebody can tell.
+                piece = piece or await source.read()
                 if not await still_admitted(req):
                     return
-            except (StorageUnavailable, falcon.HTTPServiceUnavailable) as ex:
+            except errors.AWAY as ex:
                 _log.warning("a stream waits for the store: %s", ex)
                 await asyncio.sleep(_RETRY_S)
+                yield _HEARTBEAT
                 continue
             except NuskuError as ex:
                 yield failure(ex)
                 return
             if piece:
                 yield piece
+                piece = b""
             elif not (await bell.heard(HEARTBEAT_S) or self._waiting.is_closed):
                 yield _HEARTBEAT
 

@@ -7,6 +7,8 @@ import asyncio
 import pytest
 
 from tests.clock import MovableClock
+from tests.identity.conftest import Start
+from tests.identity.false_keystone import answer, false_keystone, shown
 from tests.identity.issuer import SigningKey
 from tests.transport.listening import Listener
 from tests.transport.service import Service
@@ -67,3 +69,27 @@ async def test_it_ends_with_the_token_of_an_identity_provider(
 async def test_nobody_listens_without_proof(guarded: Service) -> None:
     async with Listener(guarded, ALL) as listener:
         assert await listener.status() == 401
+
+
+async def test_what_came_while_nobody_could_tell_who_listens_is_not_left_out(
+    start: Start, service: Service, clock: MovableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_streams, "_RETRY_S", 0.02)
+    async with false_keystone() as keystone:
+        strict = await start(
+            auth_strategy="keystone",
+            keystone_url=keystone.url,
+            keystone_user="nusku",
+            keystone_password="pw",
+        )
+        async with Listener(strict, ALL, headers={"X-Auth-Token": "t" * 32}) as listener:
+            assert await listener.status() == 200
+            keystone.validation = answer(500, b"{}")
+            clock.advance(s=3600)
+            (posted,) = await service.post_bodies("q", 1)
+            await listener.quiet(pieces=10)
+            keystone.validation = shown()
+            clock.advance(s=60)
+            event = await listener.event()
+            assert event is not None
+            assert event.id == posted

@@ -96,6 +96,12 @@ class Listener:
                 continue
             return await self._rest(line)
 
+    async def quiet(self, pieces: int) -> None:
+        """Hear of nothing for so many pieces."""
+        for _ in range(pieces):
+            async with asyncio.timeout(10):
+                assert await self._pieces.get() == b": \n\n"
+
     async def events(self, count: int) -> list[Event]:
         found = [await self.event() for _ in range(count)]
         assert all(found)

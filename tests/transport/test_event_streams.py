@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -163,12 +164,42 @@ async def test_a_store_that_is_away_for_a_while_ends_no_stream(
     ):
         assert await listener.status() == 200
         storage.fail(StorageUnavailable("away"))
-        await asyncio.sleep(0.1)
+        await listener.quiet(pieces=10)
         storage.recover()
         (posted,) = await service.post_bodies("q", 1)
         event = await listener.event()
         assert event is not None
         assert event.id == posted
+
+
+async def test_who_leaves_while_the_store_is_away_is_no_longer_waited_for(
+    tmp_path: Path, clock: MovableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_streams, "_RETRY_S", 0.02)
+    storage = FaultyStorage(open_storage(f"sqlite:///{tmp_path / 'q.db'}", timeout_ms=5000))
+    async with running(storage, clock, Settings()) as service:
+        async with Listener(service, ALL) as listener:
+            assert await listener.status() == 200
+            storage.fail(StorageUnavailable("away"))
+            await listener.quiet(pieces=10)
+        # The listener has waited until the application was done with it.
+        storage.recover()
+
+
+async def test_a_page_is_not_kept_once_it_was_taken(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_streams, "HEARTBEAT_S", 0.02)
+    for _ in range(5):
+        await service.post_bodies("q", "x" * 200_000)
+    tracemalloc.start()
+    try:
+        async with Listener(service, ALL) as listener:
+            await listener.events(5)
+            await listener.quiet(pieces=10)
+            assert tracemalloc.get_traced_memory()[0] < 500_000
+    finally:
+        tracemalloc.stop()
 
 
 async def test_what_is_wrong_from_the_start_is_an_error(service: Service) -> None:
