@@ -47,9 +47,10 @@ class MessageEvents:
             )
             if page.next_seq is None:
                 return b""
+            # NOTE: what cannot be shown, as it is encrypted, must not be passed.
+            shown = self._responses.shown(self._req, self._queue, page)
             self._after_seq = page.next_seq
-            if page.messages:
-                shown = self._responses.shown(self._req, self._queue, page)
+            if shown:
                 return b"".join(event(item, event_id=item.id) for item in shown)
 
 
@@ -82,6 +83,6 @@ class CursorEvents:
         reading = await self._cursors.read(
             project, self._queue, self._cursor, after=self._after, limit=self._limit
         )
-        self._after = ids.position(*reading.end, reading.tag)
         messages = self._responses.messages(self._req, self._queue, reading)
+        self._after = ids.position(*reading.end, reading.tag)
         return b"".join(event(each, event_id=each["position"]) for each in messages)

@@ -12,7 +12,9 @@ import pytest
 
 from queues.config import Settings
 from tests.clock import MovableClock
+from tests.transport.listening import Listener
 from tests.transport.service import MSGPACK, Service, running
+from transport import event_streams
 from transport.composition import storage
 
 With = Callable[..., AbstractAsyncContextManager[Service]]
@@ -250,3 +252,24 @@ async def test_wait_handles_and_what_is_said_to_them_are_not_on_disk(
     async with server(k2=K2, k1=K1) as rotated:
         assert (await rotated.get("/v2/signals/other")).json["data"] == "for dawn"
         assert (await rotated.get("/v2/signals/boot")).json["state"] == "failure"
+
+
+@pytest.mark.parametrize("path", [MESSAGES, "/v2/queues/q/cursors/c/messages"])
+async def test_a_stream_leaves_out_nothing_that_cannot_be_read_here(
+    server: With, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_streams, "_RETRY_S", 0.02)
+    plain = {"op": "replace", "path": "/metadata/_enable_encrypt_messages", "value": False}
+    async with server(k1=K1) as service, server() as keyless:
+        await service.put("/v2/queues/q", ENCRYPTED)
+        await service.put("/v2/queues/q/cursors/c")
+        async with Listener(keyless, f"{path}?echo=true") as listener:
+            assert await listener.status() == 200
+            await service.post_bodies("q", BODY)
+            await listener.quiet(pieces=10)
+            await service.patch_queue("q", plain)
+            await service.post_bodies("q", "to all")
+            await listener.quiet(pieces=10)
+        async with Listener(service, f"{path}?echo=true") as listener:
+            events = await listener.events(2)
+    assert [event.data["body"] for event in events] == [BODY, "to all"]
