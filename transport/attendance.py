@@ -79,8 +79,12 @@ async def attended(
     req.scope[ATTENDED] = True
     leaving = asyncio.create_task(until_left(req))
 
+    admitted = False
+
     async def may_take() -> bool:
-        return await still_admitted(req) and not leaving.done()
+        nonlocal admitted
+        admitted = await still_admitted(req)
+        return admitted and not leaving.done()
 
     working = asyncio.ensure_future(work(Patience(0 if must_hurry(req) else wait_s, may_take)))
     try:
@@ -90,7 +94,8 @@ async def attended(
             await asyncio.wait({working})
             raise ClientGone
         result = working.result()
-        if not await still_admitted(req):
+        # NOTE: what somebody was allowed to take is theirs, as it may be gone by now.
+        if not (admitted or await still_admitted(req)):
             raise falcon.HTTPUnauthorized(
                 title="Unauthorized",
                 description="What let this request in has expired or was revoked meanwhile.",

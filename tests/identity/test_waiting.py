@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
+from queues.config import Settings
+from storage_drivers import open_storage
 from tests.clock import MovableClock
 from tests.identity.issuer import SigningKey
-from tests.transport.service import Service
+from tests.transport.faults import FaultyStorage
+from tests.transport.service import Service, running
 
 QUEUE = "/v2/queues/q"
 WAITING = {
@@ -68,6 +72,23 @@ async def test_a_token_of_an_identity_provider_ends_while_its_bearer_waits(
     await service.post_bodies("q", "secret")
     assert (await answering).status == 401
     await assert_nothing_is_taken(service)
+
+
+async def test_what_was_popped_is_given_though_the_credential_ends_right_then(
+    service: Service, sqlite_file: Path, tmp_path: Path, clock: MovableClock
+) -> None:
+    async def expire(name: str) -> None:
+        if name == "messages.delete":
+            clock.advance(s=61)
+
+    made = (await service.post("/v2/tokens", {"operations": ["delete"], "ttl": 60})).json
+    headers = {"X-Auth-Token": made["token"]}
+    await service.post_bodies("q", "popped")
+    storage = FaultyStorage(open_storage(f"sqlite:///{sqlite_file}", timeout_ms=5000))
+    async with running(storage, clock, Settings(keys_file=str(tmp_path / "keys.toml"))) as one:
+        storage.after = expire
+        answer = await one.wait(*WAITING["pop"], headers=headers)
+    assert [message["body"] for message in answer.json["messages"]] == ["popped"]
 
 
 async def test_a_wait_is_one_use_of_a_signed_url(service: Service) -> None:
