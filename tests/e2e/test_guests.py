@@ -17,7 +17,7 @@ from tests.e2e.signalling import make, wait_for_end, with_keys
 
 # The first test of a session may have to install the agents.
 pytestmark = [
-    pytest.mark.xdist_group("guests"),
+    pytest.mark.slow,
     pytest.mark.timeout(300),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]

@@ -18,7 +18,7 @@ from tests.servers.keystone import KeystoneServer
 
 # The first test of a session may have to install Keystone.
 pytestmark = [
-    pytest.mark.xdist_group("keystone"),
+    pytest.mark.slow,
     pytest.mark.timeout(300),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
