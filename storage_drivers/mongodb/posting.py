@@ -81,9 +81,13 @@ class Poster:
         self._start(self._close(queue_id, [token]))
 
     async def drain(self) -> None:
-        """Wait until all that was accepted is stored."""
+        """Wait until all that was accepted is stored.
+
+        NOTE: `gather` of tasks that are done does not yield since Python 3.12, so they would
+        never leave the set.
+        """
         while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.wait(self._tasks)
 
     def _start(self, work: object) -> None:
         task: Task[None] = asyncio.ensure_future(work)  # type: ignore[call-overload]

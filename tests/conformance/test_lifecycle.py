@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from queues.errors import StorageUnavailable
+from queues.errors import QueueChanged, StorageUnavailable
 from tests.conformance.ear import Ear, queue_topic, signal_topic
 from tests.conformance.handle import QueueHandle, seqs_of
 from tests.conformance.harness import Harness
@@ -53,6 +53,16 @@ async def test_closing_lets_running_calls_finish(orders: QueueHandle, harness: H
     await harness.close(storage)
     batches = await asyncio.gather(*posts)
     assert await orders.listed() == sorted(seq for batch in batches for seq in batch)
+
+
+async def test_an_instance_can_be_closed_as_soon_as_it_refused_a_post(
+    orders: QueueHandle, harness: Harness
+) -> None:
+    storage = await harness.another()
+    await orders.drop()
+    with pytest.raises(QueueChanged):
+        await orders.on(storage=storage).post()
+    await harness.close(storage)
 
 
 async def test_a_closed_instance_is_unavailable(orders: QueueHandle, harness: Harness) -> None:
