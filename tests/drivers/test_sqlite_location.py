@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,7 @@ async def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Pa
 
 async def test_the_database_of_another_application_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
-    with sqlite3.connect(path) as other:
+    with closing(sqlite3.connect(path)) as other:
         other.execute("CREATE TABLE theirs (x)")
     assert "another application" in await refusal(path)
 
@@ -125,6 +126,6 @@ async def test_a_file_of_a_newer_version_is_refused_by_number(tmp_path: Path) ->
     await driver.open()
     await driver.close()
     newer = max(migrations()) + 1
-    with sqlite3.connect(path) as file:
+    with closing(sqlite3.connect(path)) as file:
         file.execute(f"PRAGMA user_version = {newer}")
     assert f"schema {newer}, written by a newer version" in await refusal(path)
