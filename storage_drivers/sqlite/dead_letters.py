@@ -33,8 +33,8 @@ def bury(
         (
             new_seq,
             place.bucket_id,
-            policy.ttl_s,
             expires_ms,
+            policy.ttl_s,
             pack_dead_letter(DeadLetter(queue, letter.seq, reason, letter.claim_count, now_ms)),
             number,
             letter.seq,

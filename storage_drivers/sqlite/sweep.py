@@ -106,8 +106,8 @@ def is_untidy(connection: sqlite3.Connection, place: Place, now_ms: int) -> bool
     """Say whether a read would meet more than one step of unnoticed changes."""
     if place.due_ms > now_ms:
         return False
-    arguments = (place.bucket_id, now_ms, STEP + 1)
-    backlog: int = connection.execute(_SQL["backlog"], arguments).fetchone()[0]
+    one_count = (place.bucket_id, now_ms, STEP + 1)
+    backlog: int = connection.execute(_SQL["backlog"], one_count * 2).fetchone()[0]
     return backlog > STEP
 
 

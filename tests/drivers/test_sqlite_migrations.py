@@ -122,8 +122,8 @@ async def test_messages_of_schema_3_are_numbered_in_the_order_of_each_queue(
     for bucket_id, name in enumerate(names, start=1):
         file.execute("INSERT INTO buckets DEFAULT VALUES")
         file.execute(
-            "INSERT INTO queues VALUES (?1, ?2, ?3, ?1, 1, 0, x'7b7d')",
-            (bucket_id, b"alpha", name),
+            "INSERT INTO queues VALUES (?, ?, ?, ?, 1, 0, x'7b7d')",
+            (bucket_id, b"alpha", name, bucket_id),
         )
     file.executemany(
         "INSERT INTO messages (seq, bucket_id, state, expires_ms, posted_ms, ttl_s, media,"

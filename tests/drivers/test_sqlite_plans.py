@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -46,8 +45,7 @@ def path(tmp_path: Path) -> Path:
 def plan(connection: sqlite3.Connection, sql: str) -> list[str]:
     columns = ", ".join("?" * 11)
     sql = sql.format(seqs="?, ?, ?", rows=f"({columns})")
-    numbered = [int(number) for number in re.findall(r"\?(\d)", sql)]
-    arguments = [1] * (max(numbered) if numbered else sql.count("?"))
+    arguments = [1] * sql.count("?")
     return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", arguments)]
 
 

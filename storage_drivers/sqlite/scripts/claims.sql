@@ -33,14 +33,13 @@ UPDATE messages INDEXED BY messages_claim
 SET state = 0, visible_ms = NULL, claim_id = NULL, lease_ms = NULL
 WHERE bucket_id = ? AND claim_id = ?;
 
--- name: bury (new_seq, bucket_id, ttl_s, expires_ms, dead_letter, number, seq)
--- Posts a message anew in the bucket of a dead-letter queue; NULL keeps ttl_s and expires_ms.
+-- name: bury (new_seq, bucket_id, expires_ms, ttl_s, dead_letter, number, seq)
+-- Posts a message anew in the bucket of a dead-letter queue; NULL keeps expires_ms and ttl_s.
 INSERT INTO messages
     (seq, bucket_id, state, expires_ms, posted_ms, ttl_s, media, client_id, dead_letter, body,
      number)
-SELECT ?1, ?2, 0, ifnull(?4, expires_ms), posted_ms, ifnull(?3, ttl_s), media, client_id, ?5, body,
-     ?6
-FROM messages WHERE seq = ?7;
+SELECT ?, ?, 0, ifnull(?, expires_ms), posted_ms, ifnull(?, ttl_s), media, client_id, ?, body, ?
+FROM messages WHERE seq = ?;
 
 -- name: move_body (new_seq, seq)
 UPDATE bodies SET seq = ? WHERE seq = ?;

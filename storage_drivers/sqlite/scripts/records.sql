@@ -22,8 +22,8 @@ WHERE project = ? AND kind = ? AND scope = ? AND key = ? AND version = ?
 -- name: delete (project, kind, scope, key, version, now_ms)
 -- At any version if it is NULL.
 DELETE FROM records
-WHERE project = ?1 AND kind = ?2 AND scope = ?3 AND key = ?4
-  AND (?5 IS NULL OR version = ?5) AND (expires_ms IS NULL OR expires_ms > ?6);
+WHERE project = ? AND kind = ? AND scope = ? AND key = ?
+  AND version = ifnull(?, version) AND (expires_ms IS NULL OR expires_ms > ?);
 
 -- name: list (project, kind, scope, first, end)
 -- Returns the keys from `first` to before `end`, in order; read lazily, so it has no limit.

@@ -16,24 +16,27 @@ WHERE seq IN (
 -- name: postpone (bucket_id)
 -- Computes quiet_until_ms anew.
 UPDATE buckets SET quiet_until_ms = min(
-    ifnull((SELECT min(expires_ms) FROM messages WHERE bucket_id = ?1), 9223372036854775807),
-    ifnull((SELECT min(visible_ms) FROM messages WHERE bucket_id = ?1 AND state = 1
+    ifnull((SELECT min(expires_ms) FROM messages
+            WHERE bucket_id = buckets.bucket_id), 9223372036854775807),
+    ifnull((SELECT min(visible_ms) FROM messages
+            WHERE bucket_id = buckets.bucket_id AND state = 1
             AND visible_ms IS NOT NULL), 9223372036854775807),
-    ifnull((SELECT min(visible_ms) FROM messages WHERE bucket_id = ?1 AND state = 2
+    ifnull((SELECT min(visible_ms) FROM messages
+            WHERE bucket_id = buckets.bucket_id AND state = 2
             AND visible_ms IS NOT NULL), 9223372036854775807))
-WHERE bucket_id = ?1;
+WHERE bucket_id = ?;
 
 -- name: due (bucket_id)
 SELECT quiet_until_ms FROM buckets WHERE bucket_id = ?;
 
--- name: backlog (bucket_id, now_ms, limit)
+-- name: backlog (bucket_id, now_ms, limit, and the same again)
 -- Counts what `expired` and `promote` would find, each up to the limit.
 SELECT max(
     (SELECT count(*) FROM (
-        SELECT 1 FROM messages WHERE bucket_id = ?1 AND expires_ms <= ?2 LIMIT ?3)),
+        SELECT 1 FROM messages WHERE bucket_id = ? AND expires_ms <= ? LIMIT ?)),
     (SELECT count(*) FROM (
-        SELECT 1 FROM messages WHERE bucket_id = ?1 AND state IN (1, 2) AND visible_ms <= ?2
-        LIMIT ?3)));
+        SELECT 1 FROM messages WHERE bucket_id = ? AND state IN (1, 2) AND visible_ms <= ?
+        LIMIT ?)));
 
 -- name: due_buckets (now_ms, limit)
 SELECT bucket_id, quiet_until_ms FROM buckets WHERE quiet_until_ms <= ?
