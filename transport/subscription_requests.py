@@ -50,22 +50,22 @@ class SubscriptionRequestReader:
 
     async def creation(self, req: falcon.asgi.Request) -> Wanted:
         """Return the subscription that is wanted."""
-        return _wanted(await self._document(req))
+        return _wanted(_document(req, await self._data(req)))
 
     async def change(self, req: falcon.asgi.Request) -> Wanted:
         """Return what is to be changed; what is null or absent stays.
 
         Raises: InvalidRequest when that is everything.
         """
-        document = await self._document(req) if req.content_length else {}
-        wanted = _wanted(document)
+        data = await self._data(req)
+        wanted = _wanted(_document(req, data) if data else {})
         if wanted == Wanted(None, None, None):
             raise InvalidRequest("Give at least one of subscriber, ttl and options.")
         return wanted
 
     async def confirmed(self, req: falcon.asgi.Request) -> bool:
         """Return whether the subscriber agrees."""
-        confirmed = (await self._document(req)).get("confirmed")
+        confirmed = _document(req, await self._data(req)).get("confirmed")
         if not isinstance(confirmed, bool):
             raise InvalidRequest("The 'confirmed' should be boolean.")
         return confirmed
@@ -75,7 +75,7 @@ class SubscriptionRequestReader:
 
         Raises: InvalidRequest unless it is said which, one way or the other.
         """
-        data = await self._bodies.read(req, self._cap_bytes)
+        data = await self._data(req)
         wanted = media.decode(Document(data, media.named(req.content_type)), _Replay)
         if (wanted.ids is None) == (wanted.state is None and wanted.since is None):
             raise InvalidRequest("Give either ids, or state or since or both.")
@@ -84,13 +84,16 @@ class SubscriptionRequestReader:
             since_ms = signed_urls.milliseconds(signed_urls.expiry(wanted.since))
         return Selection(wanted.ids, parse_state(wanted.state), since_ms, wanted.marker)
 
-    async def _document(self, req: falcon.asgi.Request) -> dict[str, Any]:
-        data = await self._bodies.read(req, self._cap_bytes)
-        document = media.decode(Document(data, media.named(req.content_type)), Any)
-        if not isinstance(document, dict):
-            raise MalformedBody("Subscriptions must be a dict.")
-        plain: dict[str, Any] = msgspec.to_builtins(document)
-        return plain
+    async def _data(self, req: falcon.asgi.Request) -> bytes:
+        return await self._bodies.read(req, self._cap_bytes)
+
+
+def _document(req: falcon.asgi.Request, data: bytes) -> dict[str, Any]:
+    document = media.decode(Document(data, media.named(req.content_type)), Any)
+    if not isinstance(document, dict):
+        raise MalformedBody("Subscriptions must be a dict.")
+    plain: dict[str, Any] = msgspec.to_builtins(document)
+    return plain
 
 
 def _wanted(document: dict[str, Any]) -> Wanted:

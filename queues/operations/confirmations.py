@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from queues import signed_urls, subscribers
@@ -67,7 +67,7 @@ class Confirmations:
             "Message": _SUBSCRIBE.format(queue=queue, project=project),
             "SubscribeBody": {"confirmed": True},
         }
-        await self._send(project, queue, subscription, notice, subscription.ttl_s)
+        await self._send(project, queue, subscription, notice, subscription.expires_ms)
 
     async def tell_end(self, project: str, queue: str, subscription: Subscription) -> None:
         """Tell a subscriber that it was unsubscribed, and how to change that."""
@@ -77,7 +77,8 @@ class Confirmations:
             "UnsubscribeBody": {"confirmed": False},
             "SubscribeBody": {"confirmed": True},
         }
-        await self._send(project, queue, subscription, notice, self._unsubscribed_ttl_s)
+        expires_ms = self._clock.now_ms() + self._unsubscribed_ttl_s * 1000
+        await self._send(project, queue, subscription, notice, expires_ms)
 
     async def _send(
         self,
@@ -85,11 +86,11 @@ class Confirmations:
         queue: str,
         subscription: Subscription,
         notice: Mapping[str, object],
-        ttl_s: int,
+        expires_ms: int,
     ) -> None:
         if not self._demanded:
             return
-        signed = self._signed(project, queue, subscription, ttl_s)
+        signed = self._signed(project, queue, subscription, expires_ms)
         whole = {**notice, **signed, "queue_name": queue}
         if self._page_url and subscribers.parse(subscription.subscriber).mailbox:
             whole["ConfirmationURL"] = self._page(queue, signed)
@@ -97,14 +98,13 @@ class Confirmations:
         await self._notices.send(project, queue, key, whole)
 
     def _signed(
-        self, project: str, queue: str, subscription: Subscription, ttl_s: int
+        self, project: str, queue: str, subscription: Subscription, expires_ms: int
     ) -> dict[str, str]:
         """Return what has to be sent as headers to confirm."""
-        now = datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC)
+        # NOTE: whole seconds, as the last one of the calendar must not be rounded up.
+        expires = datetime.fromtimestamp(expires_ms // 1000, UTC)
         path = f"/v2/queues/{queue}/subscriptions/{subscription.id}/confirm"
-        terms = Terms(
-            (path,), ("PUT",), project, signed_urls.written(now + timedelta(seconds=ttl_s))
-        )
+        terms = Terms((path,), ("PUT",), project, signed_urls.written(expires))
         if signed_urls.is_ambiguous(terms):
             raise InvalidRequest("The name of this project cannot stand in a signature.")
         return {

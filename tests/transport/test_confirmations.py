@@ -13,6 +13,7 @@ import pytest
 from queues.clock import SystemClock
 from queues.config import Settings
 from queues.errors import ConfigurationError
+from queues.subscriptions import END_OF_TIME_S
 from tests.transport.conftest import Start
 from tests.transport.mailbox import mailbox
 from tests.transport.notified import PATH, received, settled, subscribe
@@ -134,6 +135,19 @@ async def test_who_subscribes_again_is_asked_again(
     assert (await confirm(service, await asked(receiver, 2))).status == 204
     answer = await service.post(PATH, {"subscriber": receiver.url()})
     assert answer.status == 409
+
+
+async def test_a_signature_ends_with_its_subscription_whenever_it_was_asked_for(
+    service: Service, receiver: Receiver
+) -> None:
+    ttl = END_OF_TIME_S - service.clock.now_ms() // 1000
+    for _ in range(2):
+        document = {"subscriber": receiver.url(), "ttl": ttl}
+        assert (await service.post(PATH, document)).status == 201
+        service.clock.advance(s=100)
+        ttl -= 100
+    assert (await asked(receiver, 1))["URL-Expires"] == "9999-12-31T23:59:59"
+    assert (await asked(receiver, 2))["URL-Expires"] == "9999-12-31T23:59:59"
 
 
 async def test_who_unsubscribes_is_told_so_and_can_come_back(

@@ -112,6 +112,20 @@ def test_a_chunked_body_is_like_any_other(
     assert connection.answer()[2]["messages"][0]["body"] == "hello"
 
 
+def test_a_chunked_body_changes_a_subscription(connection: RawConnection) -> None:
+    path = "/v2/queues/q/subscriptions"
+    connection.send_head("POST", path, transfer_encoding="chunked")
+    connection.send(chunked(b'{"subscriber": "http://receiver.example/"}', b""))
+    path += f"/{connection.answer()[2]['subscription_id']}"
+    connection.send_head("PATCH", path, transfer_encoding="chunked")
+    connection.send(chunked(b'{"ttl": ', b"60}", b""))
+    assert connection.answer()[0] == 204
+    connection.send_head("GET", path)
+    assert connection.answer()[2]["ttl"] == 60
+    connection.send_head("DELETE", path)
+    assert connection.answer()[0] == 204
+
+
 def test_a_chunked_body_may_be_empty_where_a_body_may_be_absent(
     connection: RawConnection,
 ) -> None:
