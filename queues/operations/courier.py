@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from queues import (
@@ -118,7 +119,7 @@ class Courier:
         if verdict is Verdict.RETRY:
             policy = await self._retry_policy(source, subscription)
         if verdict is Verdict.GONE:
-            await self._book.change(*source, subscription.id, _gone)
+            await self._book.change(*source, subscription.id, partial(_gone, subscription))
         chance = random.random()  # noqa: S311 (no secret)
         judged = deliveries.judged(delivery, outcome, attempt, policy=policy, chance=chance)
         return Settled(verdict, *judged)
@@ -150,5 +151,6 @@ class Courier:
         return retries.effective(subscription.options.get("_retry_policy"), of_queue)
 
 
-def _gone(subscription: Subscription) -> Subscription:
-    return subscription._replace(state=State.GONE)
+def _gone(asked: Subscription, now: Subscription) -> Subscription:
+    """Return the subscription without its receiver, unless it has another one by now."""
+    return now._replace(state=State.GONE) if now.subscriber == asked.subscriber else now

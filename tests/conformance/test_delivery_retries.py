@@ -21,7 +21,7 @@ from tests.operations.delivering import (
     until_state,
 )
 from tests.operations.receivers import AWAY, OK, Post, settle, working
-from tests.operations.subscribing import HOOK, OTHER, subscribe
+from tests.operations.subscribing import HOOK, OTHER, move, subscribe
 from tests.transport.faults import FaultyStorage
 
 
@@ -103,6 +103,23 @@ async def test_a_receiver_that_is_gone_ends_its_subscription(
         await say(sender, 2)
         await until_nothing_is_due(sender)
     assert post_office.bodies(HOOK) == [1]
+
+
+async def test_an_address_that_is_gone_ends_nothing_that_has_moved_away_from_it(
+    sender: Operations, post_office: Post
+) -> None:
+    made = await subscribe(sender)
+    post_office.answer(HOOK, Outcome(410))
+    gate = post_office.hold(HOOK)
+    async with working(sender):
+        await say(sender, 1)
+        await post_office.until(HOOK, 1)
+        await move(sender, made, OTHER)
+        gate.set()
+        await until_state(sender, made, State.FAILED)
+        await say(sender, 2)
+        await post_office.until(OTHER, 1)
+    assert post_office.bodies(OTHER) == [2]
 
 
 async def test_a_receiver_that_asks_for_patience_gets_it(
