@@ -27,7 +27,8 @@ class Lane(NamedTuple):
     one behind it, the first `done` messages. `failures` counts those in a row; until
     `quiet_until_ms` the receiver is left alone. While the record is due at `waits_until_ms`,
     there is nothing to do but to wait for the delay of a message. `rung` says that somebody
-    posted while the lane was worked on.
+    posted while the lane was worked on. `alone_since_ms` is when it had no subscription: it is
+    opened before that is stored.
     """
 
     after: str
@@ -37,6 +38,7 @@ class Lane(NamedTuple):
     quiet_until_ms: int = 0
     waits_until_ms: int = 0
     rung: bool = False
+    alone_since_ms: int = 0
 
     @property
     def is_failing(self) -> bool:

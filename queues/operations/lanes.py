@@ -81,14 +81,17 @@ class Lanes:
                 return
         raise _busy()
 
-    async def close(self, project: str, queue: str, subscription_id: str) -> None:
-        """Remove the lane; whoever works on it notices."""
+    async def close(self, project: str, lane: Record) -> None:
+        """Remove a lane, if it is still as it was found; whoever works on it notices.
+
+        NOTE: whoever has opened it again meanwhile stores its subscription after that.
+        """
         await self._storage.records.delete(
             project,
             RecordKind.LANE,
-            queue,
-            subscription_id,
-            version=None,
+            lane.scope,
+            lane.key,
+            version=lane.version,
             now_ms=self._clock.now_ms(),
         )
 

@@ -19,6 +19,7 @@ from queues.operations.agenda import Agenda
 from queues.operations.courier import Courier
 from queues.operations.delivery_book import DeliveryBook
 from queues.operations.lanes import Lanes
+from queues.operations.subscribers import PATIENCE_MS
 from queues.operations.subscription_book import SubscriptionBook
 from queues.operations.turns import LaneLost, Turn
 from queues.plans import Next, Result
@@ -69,8 +70,7 @@ class Rounds:
         """Do some of the work; say whether to go on."""
         subscription = await self._book.find(*turn.source, turn.subscription_id)
         if subscription is None:
-            await self._lanes.close(*turn.source, turn.subscription_id)
-            return False
+            return await self._wait_for_subscription(turn)
         if not await self._book.is_active(subscription):
             return not await turn.rest(await self._lanes.at_the_end(*turn.source), None)
         now_ms, lane = self._clock.now_ms(), turn.lane
@@ -84,6 +84,16 @@ class Rounds:
         if turn.is_over or self._agenda.is_closed:
             return not await turn.rest(lane, now_ms)
         return await self._do(turn, subscription)
+
+    async def _wait_for_subscription(self, turn: Turn) -> bool:
+        """Leave the lane to whoever stores a subscription for it, but not for ever."""
+        now_ms, since_ms = self._clock.now_ms(), turn.lane.alone_since_ms
+        if since_ms and since_ms + PATIENCE_MS <= now_ms:
+            await turn.close(self._lanes)
+            return False
+        due_ms = now_ms + PATIENCE_MS
+        lane = turn.lane._replace(alone_since_ms=since_ms or now_ms, waits_until_ms=due_ms)
+        return not await turn.rest(lane, due_ms)
 
     async def _look(self, turn: Turn) -> bool:
         """Read what comes next, if it is not known; say whether there is only more to come.

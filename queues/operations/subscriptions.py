@@ -219,8 +219,10 @@ class SubscriptionOperations:
             return False
         place = Place(project, queue, found.subscriber)
         address = await self._index.find(place)
+        lane = await self._lanes.find(project, queue, subscription_id)
         removed = await self._book.remove(project, queue, subscription_id)
-        await self._lanes.close(project, queue, subscription_id)
+        if lane is not None:
+            await self._lanes.close(project, lane)
         await self._index.release(place, address, subscription_id)
         return removed
 

@@ -10,6 +10,7 @@ from queues.lanes import Lane
 from queues.model import Record, RecordKind, Taken
 from queues.operations.agenda import LEASE_MS
 from queues.operations.delivery_book import Source
+from queues.operations.lanes import Lanes
 from queues.plans import Next
 from queues.storage import Storage
 
@@ -73,6 +74,10 @@ class Turn:
                 self.lane = lane._replace(waits_until_ms=0)
                 return False
         return True
+
+    async def close(self, lane_book: Lanes) -> None:
+        """Remove the lane, unless somebody has opened it again."""
+        await lane_book.close(self.source.project, self._record)
 
     async def _write(self, lane: Lane, due_ms: int | None) -> bool:
         """Say whether it was written; if not, the record is the newest one now."""

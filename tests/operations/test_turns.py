@@ -103,8 +103,19 @@ async def test_a_lane_that_is_closed_is_left(
 ) -> None:
     await lane_book.open(PROJECT, QUEUE, subscription, START)
     turn = await take(storage, clock)
-    await lane_book.close(PROJECT, QUEUE, "s")
+    taken = await found(lane_book)
+    await lane_book.close(PROJECT, taken)
     with pytest.raises(LaneLost):
         await turn.go_on(LATER)
-    for step in (lane_book.ring(PROJECT, QUEUE, "s"), lane_book.close(PROJECT, QUEUE, "s")):
+    for step in (lane_book.ring(PROJECT, QUEUE, "s"), lane_book.close(PROJECT, taken)):
         await step
+
+
+async def test_a_lane_that_was_opened_again_is_not_closed(
+    lane_book: Lanes, clock: MovableClock, subscription: Subscription
+) -> None:
+    await lane_book.open(PROJECT, QUEUE, subscription, START)
+    before = await found(lane_book)
+    await lane_book.open(PROJECT, QUEUE, subscription, LATER)
+    await lane_book.close(PROJECT, before)
+    assert read(await found(lane_book)) == LATER
