@@ -60,6 +60,7 @@ def notifying(settings: Settings, clock: Clock) -> Notifying:
         trusts=trusted,
         confirmation=settings.subscription_confirmation,
         confirmation_url=settings.subscription_confirmation_url,
+        public_url=settings.public_url,
     )
 
 

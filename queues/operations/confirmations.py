@@ -40,9 +40,12 @@ class Confirmations:
         demanded: bool,
         keys: Mapping[str, bytes],
         page_url: str,
+        public_url: str,
         unsubscribed_ttl_s: int,
     ) -> None:
         """Sign with the first of `keys`; mails lead to the page at `page_url`, if there is one.
+
+        Subscribers are told the whole address if the service knows its `public_url`.
 
         Raises: ConfigurationError when confirmations are demanded and there is no key.
         """
@@ -55,6 +58,7 @@ class Confirmations:
         self._demanded = demanded
         self._keys = keys
         self._page_url = page_url
+        self._public_url = public_url.rstrip("/")
         self._unsubscribed_ttl_s = unsubscribed_ttl_s
 
     async def ask(self, project: str, queue: str, subscription: Subscription) -> None:
@@ -92,6 +96,9 @@ class Confirmations:
             return
         signed = self._signed(project, queue, subscription, expires_ms)
         whole = {**notice, **signed, "queue_name": queue}
+        if self._public_url:
+            # Zaqar has it if Keystone's catalog does.
+            whole["WSGISubscribeURL"] = self._public_url + signed["URL-Paths"]
         if self._page_url and subscribers.parse(subscription.subscriber).mailbox:
             whole["ConfirmationURL"] = self._page(queue, signed)
         key = f"{subscription.id}/confirmation-{secrets.token_hex(8)}"
@@ -125,4 +132,6 @@ class Confirmations:
             "Expires": signed["URL-Expires"],
             "Queue": queue,
         }
+        if self._public_url:
+            parameters["Url"] = self._public_url + signed["URL-Paths"]
         return f"{self._page_url}?{urlencode(parameters)}"

@@ -39,8 +39,8 @@ class _Parts(TypedDict):
 class Notifying(NamedTuple):
     """How a service notifies: the way out and where it may lead, trusts, whether to ask before.
 
-    Mails lead to `confirmation_url` for an answer. Without a way out, what is to be sent
-    waits for a process that has one.
+    Mails lead to `confirmation_url` for an answer, which is to be sent to `public_url`.
+    Without a way out, what is to be sent waits for a process that has one.
     """
 
     outgoing: Outgoing | None = None
@@ -48,6 +48,7 @@ class Notifying(NamedTuple):
     trusts: Trusts | None = None
     confirmation: bool = False
     confirmation_url: str = ""
+    public_url: str = ""
 
 
 class Notifications:
@@ -98,6 +99,7 @@ class Notifications:
                 demanded=settings.confirmation,
                 keys=keys,
                 page_url=settings.confirmation_url,
+                public_url=settings.public_url,
                 unsubscribed_ttl_s=limits.default_subscription_ttl_s,
             ),
             destinations=settings.destinations,

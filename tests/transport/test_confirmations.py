@@ -190,6 +190,17 @@ async def test_post_data_surrounds_a_confirmation_too(
     assert notice["Message_Type"] == "SubscriptionConfirmation"
 
 
+async def test_where_to_answer_is_told_if_the_service_knows_its_address(
+    start: Start, keys_file: str, receiver: Receiver
+) -> None:
+    address = "https://queues.example"
+    async with start(**ASKING, keys_file=keys_file, public_url=f"{address}/") as service:
+        made = await subscribe(service, receiver.url())
+        notice = await asked(receiver)
+    path = f"{PATH}/{made['subscription_id']}/confirm"
+    assert notice["WSGISubscribeURL"] == address + path
+
+
 async def test_a_mail_leads_to_the_page_of_the_operator(start: Start, keys_file: str) -> None:
     async with (
         mailbox() as box,
@@ -197,6 +208,7 @@ async def test_a_mail_leads_to_the_page_of_the_operator(start: Start, keys_file:
             **ASKING,
             keys_file=keys_file,
             subscription_confirmation_url="https://cloud.example/confirm",
+            public_url="https://queues.example/",
             smtp_host="127.0.0.1",
             smtp_port=box.port,
             smtp_tls="none",
@@ -207,7 +219,9 @@ async def test_a_mail_leads_to_the_page_of_the_operator(start: Start, keys_file:
         await settled(service, made, "delivered")
     notice = json.loads(box.mails[0].message.get_content())
     asked_for = parse_qs(urlsplit(notice["ConfirmationURL"]).query)
-    assert set(asked_for) == {"Signature", "Methods", "Paths", "Project", "Expires", "Queue"}
+    names = {"Signature", "Methods", "Paths", "Project", "Expires", "Queue", "Url"}
+    assert set(asked_for) == names
+    assert asked_for["Url"] == [f"https://queues.example{notice['URL-Paths']}"]
 
 
 async def test_a_project_that_cannot_be_signed_for_is_told_so(service: Service) -> None:
