@@ -133,6 +133,16 @@ def test_a_wrong_handshake_is_refused(live: LiveServer, change: dict[str, str]) 
         assert raw.is_closed()
 
 
+@pytest.mark.parametrize("origin", ["http://[", "null", "", "http://test.evil.example", "test"])
+def test_what_is_no_origin_of_this_host_is_refused(
+    live: LiveServer, caplog: pytest.LogCaptureFixture, origin: str
+) -> None:
+    with RawSocket(live.address) as raw:
+        raw.send_head("GET", PATH, **HANDSHAKE, origin=origin)
+        assert raw.answer()[0] == 403
+    assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
+
+
 # -- frames ----------------------------------------------------------------------------------
 
 

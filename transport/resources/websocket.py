@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from typing import ClassVar, cast
-from urllib.parse import urlsplit
 
 import falcon
 import falcon.asgi
@@ -93,6 +92,8 @@ def _is_own_page(req: falcon.asgi.Request) -> bool:
 
     SECURITY: browsers let every page connect to every WebSocket, and without a strategy
     nothing else keeps the pages that a developer visits from their local queues.
+
+    NOTE: an origin is no more than `scheme://host:port` (RFC 6454, section 6.2).
     """
     origin = req.get_header("Origin")
-    return origin is None or urlsplit(origin).netloc == req.get_header("Host")
+    return origin is None or origin.partition("://")[2] == req.get_header("Host")
