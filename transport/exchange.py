@@ -130,9 +130,8 @@ class Exchange:
     async def receive(self) -> dict[str, Any]:
         """Return what has come of the body, or that the client is gone (ASGI)."""
         connection = self._connection
-        if self.expects_continue and not connection.transport.is_closing():
-            connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self.expects_continue = False
+        if self.expects_continue:
+            self._ask_for_body()
         if not self.disconnected and not self.is_answered:
             connection.flow.resume_reading()
             await self._wait()
@@ -140,6 +139,13 @@ class Exchange:
             return {"type": "http.disconnect"}
         body, self.body = self.body, b""
         return {"type": "http.request", "body": body, "more_body": self.more_body}
+
+    def _ask_for_body(self) -> None:
+        """Say that the body may come; not in the middle of an answer that has begun."""
+        self.expects_continue = False
+        transport = self._connection.transport
+        if self._start is None and not transport.is_closing():
+            transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     async def _wait(self) -> None:
         if not self._news:

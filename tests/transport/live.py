@@ -123,6 +123,11 @@ class RawConnection:
         is_json = headers.get("content-type") == "application/json"
         return status, headers, json.loads(body) if body and is_json else body
 
+    def chunks(self, count: int) -> list[bytes]:
+        """Return the next pieces of an answer that comes in pieces."""
+        sizes = (int(self._reader.readline(), 16) for _ in range(count))
+        return [self._reader.read(size + 2)[:-2] for size in sizes]
+
     def reset(self) -> None:
         """Be gone at once, without a farewell."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -119,6 +119,15 @@ def test_events_come_over_a_socket(live: LiveServer) -> None:
     live.settle()
 
 
+def test_a_stream_is_not_interrupted_to_ask_for_a_body(live: LiveServer) -> None:
+    with RawConnection(live.address) as odd:
+        wishes = {"accept": "text/event-stream", "expect": "100-continue"}
+        odd.send_head("GET", f"{QUEUE}/messages?echo=true", **wishes)
+        assert odd.answer()[0] == 200
+        assert said(live, "POST", f"{QUEUE}/messages", DOCUMENT)[0] == 201
+        assert odd.chunks(2)[0] == b": \n\n"
+
+
 def test_a_connection_goes_on_after_a_wait(live: LiveServer) -> None:
     with RawConnection(live.address) as patient:
         patient.send_head("POST", f"{QUEUE}/claims?wait=60")
