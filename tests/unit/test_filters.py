@@ -133,7 +133,7 @@ def test_a_filter_may_be_as_large_as_allowed() -> None:
     filters.check("f", {"body": DEEP["a"]})
 
 
-LONG = {"a": [1] * 100_000}
+LONG = {"a": [1] * 10_000}
 
 
 @pytest.mark.parametrize(
@@ -156,5 +156,5 @@ def test_what_takes_too_long_to_judge_is_not_judged(
 
 
 def test_a_long_list_is_judged_as_long_as_that_takes_little() -> None:
-    assert not filters.passes({"body": {"a": [2]}}, {"a": [1] * 99_999}, ANN)
+    assert not filters.passes({"body": {"a": [2]}}, {"a": [1] * 9_999}, ANN)
     assert filters.passes({"body": {"a": [1], "b": [2]}}, {**LONG, "b": 2}, ANN, unclear=False)
