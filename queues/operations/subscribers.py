@@ -121,8 +121,8 @@ class SubscriberIndex:
             ids.new_version(),
             expires_ms=expires_ms,
         )
-        now_ms = self._clock.now_ms()
-        while not await self._storage.records.create(place.project, record, now_ms=now_ms):
+        create = self._storage.records.create
+        while not await create(place.project, record, now_ms=self._clock.now_ms()):
             found = await self.find(place)
             if found is not None:
                 return found

@@ -110,6 +110,21 @@ async def test_what_a_killed_move_has_reserved_is_free_after_a_while(
     assert await subscribe(elsewhere, HOOK) == made
 
 
+async def test_an_address_whose_subscription_ends_just_now_is_taken(
+    operations: Operations, faulty: FaultyStorage, clock: MovableClock
+) -> None:
+    made = await subscribe(operations, ttl_s=60)
+
+    async def after(called: str) -> None:
+        if called == "records.create":
+            faulty.recover()
+            clock.advance(s=60)
+
+    faulty.after = after
+    async with asyncio.timeout(5):
+        assert await subscribe(operations) != made
+
+
 async def test_a_deletion_that_races_with_a_creation_leaves_one_or_none(
     operations: Operations, elsewhere: Operations
 ) -> None:
