@@ -65,6 +65,9 @@ class Rounds:
                 pass
         except LaneLost:
             return
+        except asyncio.CancelledError:
+            await turn.leave()
+            raise
 
     async def _round(self, turn: Turn) -> bool:
         """Do some of the work; say whether to go on."""

@@ -13,6 +13,7 @@ from tests.operations.calls import PROJECT, QUEUE, draft, post
 from tests.operations.delivering import (
     SOURCE,
     say,
+    until_all,
     until_drained,
     until_nothing_is_due,
     until_nothing_new,
@@ -77,6 +78,27 @@ async def test_whoever_is_told_to_stop_leaves_the_rest_to_others_at_once(
         await post_office.until(HOOK, 50)
         await until_drained(other_sender, made)
     assert sorted(post_office.bodies(HOOK)) == list(range(50))
+
+
+async def test_what_is_cut_off_in_the_middle_of_its_turn_is_free_for_others_at_once(
+    sender: Operations, other_sender: Operations, post_office: Post
+) -> None:
+    await subscribe(sender)
+    gate = post_office.hold(HOOK)
+    gate.set()
+
+    def answer_one(document: object) -> Outcome:
+        gate.clear()
+        return OK
+
+    post_office.answers[HOOK] = answer_one
+    await say(sender, *range(10))
+    async with working(sender):
+        await post_office.until(HOOK, 2)
+    post_office.answers.clear()
+    gate.set()
+    async with working(other_sender):
+        await until_all(post_office, 10)
 
 
 async def test_an_ordered_subscription_hears_in_the_order_of_the_queue(
