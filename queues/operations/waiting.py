@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from queues.clock import Clock
-from queues.errors import StorageUnavailable
+from queues.errors import NuskuError, StorageUnavailable
 from queues.model import Topic, TopicKind
 from queues.operations.alarm import Alarm
 from queues.operations.places import Place, Seat
@@ -267,8 +267,8 @@ class Bell:
 async def _finished_and_undone(running: asyncio.Future[T | None], taking: Taking[T]) -> None:
     try:
         found = await running
-    except StorageUnavailable:
-        return
+    except NuskuError:
+        return  # Nobody is there to be told.
     if found is not None:
         await _undone(found, taking)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
-from queues.errors import StorageUnavailable
+from queues.errors import IdempotencyKeyReused, StorageUnavailable
 from queues.model import Claim
 from queues.operations.places import REMIND_S
 from tests.operations.hurry import in_no_time, settled
@@ -212,6 +213,29 @@ async def test_an_attempt_of_somebody_who_left_is_finished_and_undone() -> None:
     assert claim is not None
     assert now_s() == 0
     await bench.room.emptied()
+
+
+@in_no_time
+async def test_what_is_refused_to_somebody_who_left_is_nobodys_error() -> None:
+    bench = Bench()
+    unheard: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: unheard.append(what))
+    looking = asyncio.Event()
+
+    async def refuse() -> None:
+        await looking.wait()
+        raise IdempotencyKeyReused("used before")
+
+    bench.gate = refuse
+    gone = bench.taker("a")
+    await settled()
+    gone.cancel()
+    await settled()
+    looking.set()
+    await bench.room.emptied()
+    await settled()
+    gc.collect()
+    assert not unheard
 
 
 @in_no_time
