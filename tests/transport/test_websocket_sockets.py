@@ -188,11 +188,15 @@ def test_a_message_in_any_number_of_pieces_costs_no_more_than_it_holds(
 def test_text_that_is_no_text_ends_the_connection(
     live: LiveServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for end in (b"", frame(TEXT, b"\xff")):
+    bad, good = frame(TEXT, b"\xff\xfe"), frame(TEXT, request("queue_list").encode())
+    # Requests may be waiting for their turn when the bad one comes, or come behind it.
+    for sent in (bad, good * 10 + bad, bad + good, bad + bad):
         with RawSocket(live.address) as raw:
-            raw.shake_hands(frame(TEXT, b"\xff\xfe") + end)
+            raw.shake_hands()
+            raw.send(sent)
             opcode, payload = raw.received()
             assert (opcode, payload[:2]) == (CLOSE, struct.pack("!H", 1007))
+            live.settle()
     assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
 
 

@@ -63,7 +63,13 @@ class SocketConnection(WebSocketsSansIOProtocol):
             super().data_received(data)
 
     async def send(self, message: Any) -> None:
-        """Send what the application has to say, one message at a time (ASGI)."""
+        """Send what the application has to say, one message at a time (ASGI).
+
+        Nothing more once the connection is being closed, which the application may not know.
+        """
+        await self.writable.wait()
+        if self.close_sent:
+            return
         await super().send(message)
         if self._early and self.handshake_complete:
             early, self._early = self._early, b""
