@@ -48,15 +48,14 @@ async def _empty_dropped_buckets(db: Database, limit: int) -> int:
     doc = await db.queues.find_one({"leftover": True}, {"dropped": 1})
     if doc is None:
         return 0
-    bucket = doc["dropped"][0]
-    here = {"b": bucket, "_id": bucket_ids(bucket)}
-    removed = await _remove(db.messages, here, "_id", limit)
-    if removed < limit:
-        queue = {"_id": doc["_id"]}
-        await db.queues.update_one(queue, {"$pull": {"dropped": bucket}})
-        await db.queues.update_one(
-            queue | {"dropped": {"$size": 0}}, {"$unset": {"leftover": ""}}
-        )
+    removed, queue = 0, {"_id": doc["_id"]}
+    # NOTE: there is none where a sweep is between its last two commands, or died there.
+    for bucket in doc["dropped"][:1]:
+        here = {"b": bucket, "_id": bucket_ids(bucket)}
+        removed = await _remove(db.messages, here, "_id", limit)
+        if removed < limit:
+            await db.queues.update_one(queue, {"$pull": {"dropped": bucket}})
+    await db.queues.update_one(queue | {"dropped": {"$size": 0}}, {"$unset": {"leftover": ""}})
     return removed + 1
 
 

@@ -223,3 +223,16 @@ async def test_a_move_is_not_repeated_after_the_letter_was_consumed(
         await sound.sweep_all()
         if consumed:
             assert await dead.everything() == []
+
+
+async def post_and_purge(queue: QueueHandle) -> None:
+    await queue.post(*new_messages(3))
+    await queue.purge()
+
+
+async def test_a_sweep_that_dies_does_not_stop_the_next_ones(
+    mongodb_server: MongoServer,
+) -> None:
+    async for sound in moments(mongodb_server, post_and_purge, QueueHandle.sweep):
+        await sound.sweep_all()
+        assert await sound.sweep() == 0
