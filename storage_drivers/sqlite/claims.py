@@ -198,7 +198,7 @@ def _lease(transaction: Transaction, place: Place, ready: list[Row], lease: Leas
 
 def _extend(transaction: Transaction, place: Place, lease: Lease) -> None:
     """Let no message under the lease, which has begun, expire before its end."""
-    claim = (place.bucket_id, pack_claim_id(lease.claim_id), lease.now_ms)
+    claim = (place.bucket_id, pack_claim_id(lease.claim_id), lease.now_ms, lease.now_ms)
     transaction.execute(_SQL["extend"], (*lease.extended(), *claim, lease.ends_ms))
 
 
@@ -212,7 +212,7 @@ def _get(
 def _load(
     connection: sqlite3.Connection | Transaction, place: Place, claim_id: str, now_ms: int
 ) -> Claim | None:
-    arguments = (place.bucket_id, pack_claim_id(claim_id), now_ms)
+    arguments = (place.bucket_id, pack_claim_id(claim_id), now_ms, now_ms)
     rows = connection.execute(_SQL["get"], arguments).fetchall()
     if not rows:
         return None
@@ -233,7 +233,8 @@ def _renew(
         raise ClaimLost("the claim holds no message any more")
     if recall(transaction, place.queue_id, idempotency, lease.now_ms) is not None:
         return
-    arguments = (place.bucket_id, pack_claim_id(lease.claim_id), lease.now_ms)
+    now_ms = lease.now_ms
+    arguments = (place.bucket_id, pack_claim_id(lease.claim_id), now_ms, now_ms)
     renewed = transaction.execute(_SQL["renew"], (lease.ends_ms, lease.lease_ms, *arguments))
     if not renewed.rowcount:
         raise ClaimLost("the claim holds no message any more")

@@ -20,10 +20,7 @@ _NOTHING = Stats(claimed=0, total=0, oldest=None, newest=None)
 def read_stats(
     connection: sqlite3.Connection, *, project: str, queue: str, now_ms: int
 ) -> Stats | Literal[Untidy.UNTIDY]:
-    """Return the counters, less what expired or lapsed and is still counted in them.
-
-    NOTE: a lease never outlives its message, so what is expired is not under a live lease.
-    """
+    """Return the counters, less what expired or lapsed and is still counted in them."""
     place = locate(connection, project, queue)
     if place is None:
         return _NOTHING
@@ -32,9 +29,11 @@ def read_stats(
     bucket_id = place.bucket_id
     total, claimed = connection.execute(_SQL["counters"], (bucket_id,)).fetchone()
     now = (bucket_id, now_ms)
+    lapsed = connection.execute(_SQL["count_lapsed"], now).fetchone()[0]
+    expired, held = connection.execute(_SQL["count_expired"], (now_ms, *now)).fetchone()
     return Stats(
-        claimed=claimed - connection.execute(_SQL["count_lapsed"], now).fetchone()[0],
-        total=total - connection.execute(_SQL["count_expired"], now).fetchone()[0],
+        claimed=claimed - lapsed - held,
+        total=total - expired,
         oldest=_end(connection, "oldest", min, bucket_id, now_ms),
         newest=_end(connection, "newest", max, bucket_id, now_ms),
     )

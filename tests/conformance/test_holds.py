@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from queues.errors import ClaimLost
 from queues.model import Refusal
 from tests.conformance.handle import QueueHandle, seqs_of
 from tests.conformance.harness import Harness
@@ -92,3 +95,31 @@ async def test_concurrent_holds_and_claims_share_no_message(
     taken = [seq for messages in held for seq in seqs_of(messages)]
     taken += [seq for claim in claims if claim for seq in seqs_of(claim.messages)]
     assert sorted(taken) == seqs
+
+
+async def test_a_held_message_that_expires_is_gone_though_the_lease_goes_on(
+    orders: QueueHandle,
+) -> None:
+    short, long = await orders.post(new_message(ttl_s=60), new_message(ttl_s=3600))
+    await orders.hold(short, long, claim_id="h", lease_s=600)
+    orders.clock.advance(s=60)
+    assert await orders.counts() == (1, 1)
+    claim = await orders.get_claim("h")
+    assert claim is not None
+    assert seqs_of(claim.messages) == [long]
+    await orders.renew("h", lease_s=600)
+    assert seqs_of(await orders.everything()) == [long]
+    await orders.release("h")
+    assert await orders.counts() == (0, 1)
+
+
+async def test_a_claim_whose_held_messages_have_all_expired_is_lost(
+    orders: QueueHandle,
+) -> None:
+    (seq,) = await orders.post(new_message(ttl_s=60))
+    await orders.hold(seq, claim_id="h", lease_s=600)
+    orders.clock.advance(s=60)
+    assert await orders.get_claim("h") is None
+    with pytest.raises(ClaimLost):
+        await orders.renew("h")
+    assert await orders.get(seq) == []

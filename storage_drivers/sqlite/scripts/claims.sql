@@ -14,19 +14,19 @@ WHERE seq IN ({seqs});
 UPDATE OR FAIL messages SET state = 2, claim_id = ?, visible_ms = ?, lease_ms = ?
 WHERE seq IN ({seqs});
 
--- name: extend (ttl_s, expires_ms, bucket_id, claim_id, now_ms, lease_end_ms)
+-- name: extend (ttl_s, expires_ms, bucket_id, claim_id, now_ms, now_ms, lease_end_ms)
 -- Lets no message under the live lease expire before its end.
 UPDATE messages INDEXED BY messages_claim SET ttl_s = ?, expires_ms = ?
-WHERE bucket_id = ? AND claim_id = ? AND visible_ms > ? AND expires_ms < ?;
+WHERE bucket_id = ? AND claim_id = ? AND visible_ms > ? AND expires_ms > ? AND expires_ms < ?;
 
--- name: get (bucket_id, claim_id, now_ms)
+-- name: get (bucket_id, claim_id, now_ms, now_ms)
 -- Returns the messages under the live lease, and its length.
-SELECT {message}, lease_ms FROM messages
-WHERE bucket_id = ? AND claim_id = ? AND visible_ms > ? ORDER BY seq;
+SELECT {message}, lease_ms FROM messages INDEXED BY messages_claim
+WHERE bucket_id = ? AND claim_id = ? AND visible_ms > ? AND expires_ms > ? ORDER BY seq;
 
--- name: renew (visible_ms, lease_ms, bucket_id, claim_id, now_ms)
+-- name: renew (visible_ms, lease_ms, bucket_id, claim_id, now_ms, now_ms)
 UPDATE messages INDEXED BY messages_claim SET visible_ms = ?, lease_ms = ?
-WHERE bucket_id = ? AND claim_id = ? AND visible_ms > ?;
+WHERE bucket_id = ? AND claim_id = ? AND visible_ms > ? AND expires_ms > ?;
 
 -- name: release (bucket_id, claim_id)
 UPDATE messages INDEXED BY messages_claim

@@ -64,8 +64,11 @@ UPDATE buckets SET quiet_until_ms = ? WHERE bucket_id = ?;
 -- name: counters (bucket_id)
 SELECT total, claimed FROM buckets WHERE bucket_id = ?;
 
--- name: count_expired (bucket_id, now_ms)
-SELECT count(*) FROM messages WHERE bucket_id = ? AND expires_ms <= ?;
+-- name: count_expired (now_ms, bucket_id, now_ms)
+-- Returns also how many of them are under a lease, which a hold may have made longer.
+SELECT count(*), ifnull(sum(state = 2 AND visible_ms > ?), 0)
+FROM messages INDEXED BY messages_expiry
+WHERE bucket_id = ? AND expires_ms <= ?;
 
 -- name: count_lapsed (bucket_id, now_ms)
 SELECT count(*) FROM messages WHERE bucket_id = ? AND state = 2 AND visible_ms <= ?;
