@@ -14,8 +14,10 @@ import httpcore
 from queues.destinations import Address, Destinations
 
 #: Names are resolved in threads of our own: one whose server hangs must not hold up the
-#: store, which has threads, too, and not many others of its kind.
-_RESOLVERS = 64
+#: store, which has threads, too, and not many others of its kind. A thread may hang for longer
+#: than anybody waits for it, so there are several for each errand that one project may have
+#: under way: or else nobody else's names would be resolved.
+_RESOLVERS = 256
 
 
 class NotAllowed(Exception):
