@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from redis.exceptions import AskError, MovedError, TryAgainError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from queues.errors import StorageUnavailable
 from storage_drivers.redis.connection import connect, first_answer
@@ -109,6 +110,9 @@ class Cluster:
             ranges: list[Any] = await wire.ask(b"CLUSTER", b"SLOTS")
         finally:
             wire.close()
+        if not ranges:
+            # A node that was taken out of the cluster is still there, and knows of nobody.
+            raise RedisConnectionError("a server of the Redis Cluster knows no slots")
         masters: list[Address | None] = [None] * SLOTS
         for first, last, (host, port, *_), *_ in ranges:
             # A server that does not know its own name leaves it out.

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from redis.crc import key_slot
 
 from queues.errors import StorageUnavailable
+from storage_drivers.redis.cluster import Cluster
+from storage_drivers.redis.scripts import command
+from storage_drivers.redis.url import parse
 from tests.clock import MovableClock
 from tests.conformance.ear import Ear, queue_topic, signal_topic
 from tests.conformance.handle import QueueHandle
@@ -169,3 +173,21 @@ async def test_a_topic_can_be_watched_that_moved_unnoticed(moving: Moving) -> No
     await hearer.hears(queue_topic("orders"))
     await moving.handle.post()
     await hearer.hears(queue_topic("orders"))
+
+
+async def test_a_node_that_was_taken_out_of_the_cluster_is_not_believed(
+    redis_cluster: RedisCluster, tmp_path: Path
+) -> None:
+    stray = RedisServer(tmp_path, "--cluster-enabled", "yes")
+    stray.start()
+    try:
+        url = redis_cluster.url.replace("://", f"://127.0.0.1:{stray.port},")
+        cluster = Cluster(parse(url), timeout_s=5.0)
+        ports = {node.port for node in redis_cluster.nodes}
+        for _ in range(30):
+            cluster.doubt()
+            assert (await cluster.address_of(0))[1] in ports
+        assert await cluster.execute(0, command(b"PING")) == b"PONG"
+        await cluster.close()
+    finally:
+        stray.kill()
