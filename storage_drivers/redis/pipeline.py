@@ -71,7 +71,9 @@ class Pipeline:
         self._send()
 
     def _send(self) -> None:
+        # NOTE: the others leave for good, or the time to connect would count from theirs.
         live = [call for call in self._waiting if call[2] is None or not call[2].cancelled()]
+        self._waiting = live
         if self._wire is None or not self._wire.is_open:
             if live and self._connecting is None:
                 self._connecting = asyncio.get_running_loop().create_task(self._open())

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
 from queues.errors import StorageUnavailable
+from storage_drivers.redis.connection import connect
+from storage_drivers.redis.pipeline import Pipeline
+from storage_drivers.redis.scripts import command
+from storage_drivers.redis.url import parse
 from tests.drivers.redis_storage import fresh_url, opened, orders, reads
 from tests.servers.redis import RedisCluster, RedisServer
 
@@ -125,3 +130,14 @@ async def test_commands_to_a_cluster_leave_in_one_write_a_node(
         before = sum(map(reads, redis_cluster.nodes))
         await asyncio.gather(*calls)
         assert sum(map(reads, redis_cluster.nodes)) - before < 40
+
+
+async def test_a_call_given_up_before_it_left_does_not_fail_a_later_one(
+    redis_server: RedisServer,
+) -> None:
+    target = parse(redis_server.url)
+    pipeline = Pipeline(partial(connect, target, target.addresses[0], 1.0), timeout_s=0.5)
+    pipeline.submit(command(b"PING")).cancel()
+    await asyncio.sleep(0.6)
+    assert await pipeline.submit(command(b"PING")) == b"PONG"
+    await pipeline.close()
