@@ -88,7 +88,7 @@ async def _once(request: Request) -> Counts:
     sys.setprofile(calls)
     await request()
     sys.setprofile(None)
-    sys.settrace(memory)
+    _trace(memory)
     await request()
     sys.settrace(None)
     return {
@@ -97,6 +97,13 @@ async def _once(request: Request) -> Counts:
         "calls": calls.calls,
         "heavy_calls": calls.heavy_calls,
     }
+
+
+def _trace(tracer: Callable[[FrameType, str, Any], Any]) -> None:
+    """Trace this thread, the functions that are called from now on."""
+    # NOTE: Python 3.12 shows bytecodes to a tracer only if they were asked for before.
+    sys._getframe().f_trace_opcodes = True  # noqa: SLF001 (documented; no other way)
+    sys.settrace(tracer)
 
 
 def least(found: Sequence[Counts]) -> Counts:
@@ -120,7 +127,7 @@ class Bytecodes:
     def everywhere(self) -> Iterator[None]:
         """Count in this thread and in those that it starts."""
         threading.settrace(self)
-        sys.settrace(self)
+        _trace(self)
         try:
             yield
         finally:
