@@ -65,6 +65,16 @@ async def test_it_survives_a_store_that_is_away(
     ] * 3
 
 
+async def test_a_defect_that_one_sweep_meets_does_not_end_the_sweeping(
+    storage: FaultyStorage, clock: MovableClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    watching = watch(storage, IndexError("a defect"))
+    task = asyncio.create_task(sweep_forever(storage, clock, interval_s=0.01))
+    await watching.wait_for(2)
+    await cancelled(task)
+    assert [record.getMessage() for record in caplog.records] == ["sweep failed"]
+
+
 async def test_it_clears_away_a_large_heap_without_waiting_for_its_interval(
     operations: Operations,
     storage: FaultyStorage,
