@@ -49,7 +49,7 @@ class Bulletin:
         if self._file is None:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         written = os.pread(self._file, _NUMBERS.size, 0)
-        return _NUMBERS.unpack(written) if written else (0, 0)
+        return _NUMBERS.unpack(written) if len(written) == _NUMBERS.size else (0, 0)
 
     def _write(self, news: int, ears: int) -> None:
         os.pwrite(self._file, _NUMBERS.pack(news, ears), 0)  # type: ignore[arg-type]

@@ -24,7 +24,8 @@ class Reader:
             for call in calls:
                 _attempt(connection, call)
             connection.execute("COMMIT")
-        except (sqlite3.Error, OSError) as ex:
+        except Exception as ex:
+            # NOTE: whatever it is (memory may be short), the thread must go on.
             self._link.close()
             for call in calls:
                 call.result = unavailable(ex)

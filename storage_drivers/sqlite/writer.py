@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 
 from queues.errors import NuskuError
@@ -32,7 +31,8 @@ class Writer:
         try:
             with self._turn:
                 self._commit(calls)
-        except (sqlite3.Error, OSError) as ex:
+        except Exception as ex:
+            # NOTE: whatever it is (memory may be short), the thread must go on.
             self._link.close()
             for call in calls:
                 call.result = unavailable(ex)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import resource
 import shutil
 import sqlite3
@@ -16,6 +17,11 @@ import pytest
 
 from queues.errors import StorageUnavailable
 from storage_drivers.sqlite import filesystem
+from storage_drivers.sqlite.connection import Link
+from storage_drivers.sqlite.lane import Lane
+from storage_drivers.sqlite.turn import Turn
+from storage_drivers.sqlite.wakeups import Wakeups
+from storage_drivers.sqlite.writer import Writer
 from tests.drivers.sqlite_storage import opened, orders
 from tests.factories import new_message
 
@@ -148,3 +154,34 @@ async def test_a_file_in_memory_gives_a_warning_at_start_and_in_health(
         async with opened(in_memory) as driver:
             assert "tmpfs" in (await driver.health()).warnings[0]
     assert "lost when the machine restarts" in caplog.text
+
+
+async def test_a_spoilt_file_of_the_line_does_not_stop_the_writer_for_good(path: Path) -> None:
+    async with orders(path, timeout_ms=TIMEOUT_MS) as queue:
+        (seq,) = await queue.post()
+        os.truncate(f"{path}-turn", 5)
+        posted = await queue.post()
+        assert await queue.listed() == [seq, *posted]
+
+
+class ShakyTurn(Turn):
+    """A turn at which memory is short, once."""
+
+    is_short = True
+
+    def __enter__(self) -> None:
+        if self.is_short:
+            self.is_short = False
+            raise MemoryError
+        super().__enter__()
+
+
+async def test_a_failure_that_nobody_foresaw_does_not_end_the_writer(path: Path) -> None:
+    async with opened(path):
+        hints = Wakeups(path)
+        writer = Writer(Link(path, TIMEOUT_MS), ShakyTurn(path), hints.voice)
+        lane = Lane("sqlite-writer", [writer], timeout_ms=TIMEOUT_MS)
+        with pytest.raises(StorageUnavailable, match="MemoryError"):
+            await lane.run(lambda _: 1)
+        assert await lane.run(lambda _: 2) == 2
+        await lane.close()
