@@ -184,7 +184,7 @@ class RequestReader:
 
 
 def purged_types(wanted: Sequence[str] | None) -> Collection[str]:
-    """Return what a purge is to remove.
+    """Return what a purge is to remove, each type once, however often it was named.
 
     Raises: InvalidRequest for nothing, and for types that do not exist.
     """
@@ -192,7 +192,7 @@ def purged_types(wanted: Sequence[str] | None) -> Collection[str]:
         raise InvalidRequest(
             f"resource_types must be a list out of {', '.join(RESOURCE_TYPES)}."
         )
-    return wanted
+    return [kind for kind in RESOURCE_TYPES if kind in wanted]
 
 
 def wait_s(req: falcon.asgi.Request, max_wait_s: int) -> int:

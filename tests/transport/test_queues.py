@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.transport.service import Service
+from queues.config import Settings
+from storage_drivers import open_storage
+from tests.clock import MovableClock
+from tests.transport.faults import FaultyStorage
+from tests.transport.service import Service, running
 
 DEFAULTS = {
     "_max_messages_post_size": 262_144,
@@ -262,3 +267,20 @@ async def test_a_purge_removes_messages_in_every_state(
     query = "echo=1&include_claimed=1&include_delayed=1"
     assert len(await service.bodies("q", query)) == (3 if left else 0)
     assert (await service.get("/v2/queues/q")).json["a"] == 1
+
+
+async def test_a_purge_works_once_for_a_type_that_is_named_often(
+    sqlite_file: Path, clock: MovableClock
+) -> None:
+    storage = FaultyStorage(open_storage(f"sqlite:///{sqlite_file}", timeout_ms=5000))
+    purges = 0
+
+    async def count(name: str) -> None:
+        nonlocal purges
+        purges += name == "queues.purge"
+
+    async with running(storage, clock, Settings()) as service:
+        storage.before = count
+        document = {"resource_types": ["messages"] * 5000}
+        assert (await service.post("/v2/queues/q/purge", document)).status == 204
+    assert purges == 1
