@@ -20,7 +20,8 @@ from queues.storage import Storage
 
 #: A filtered listing reads at most this many queues for one page.
 _READ_PER_LISTING = 1000
-_ATTEMPTS = 10
+#: Of so many patches of one queue that meet, each is applied: one of them is with each attempt.
+_ATTEMPTS = 100
 
 
 class QueueQuery(NamedTuple):

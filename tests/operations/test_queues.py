@@ -34,9 +34,9 @@ async def test_many_patches_at_once_are_all_applied(
 ) -> None:
     await operations.queues.create(PROJECT, QUEUE, {})
     both = (operations, elsewhere)
-    await asyncio.gather(*(patch(both[n % 2], f"key{n}", n) for n in range(8)))
+    await asyncio.gather(*(patch(both[n % 2], f"key{n}", n) for n in range(50)))
     shown = await operations.queues.describe(PROJECT, QUEUE)
-    assert [shown.get(f"key{n}") for n in range(8)] == list(range(8))
+    assert [shown.get(f"key{n}") for n in range(50)] == list(range(50))
 
 
 async def test_a_patch_that_meets_another_is_checked_again(
