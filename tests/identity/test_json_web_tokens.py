@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from pathlib import Path
@@ -230,6 +231,46 @@ async def test_published_keys_rotate_under_running_tokens(
         clock.advance(ms=verifying_keys.PAUSE_MS + 1)
         assert (await _post(service, new.token(clock))).status == 201
         assert (await _post(service, token)).status == 401, "its key was taken out"
+
+
+async def test_a_token_that_is_remembered_does_not_outlive_its_key(
+    start: Start, clock: MovableClock
+) -> None:
+    old, new = SigningKey("ES256", "old"), SigningKey("ES256", "new")
+    with KeySet(old) as published:
+        service: Service = await start(
+            auth_strategy="jwt",
+            jwt_keys=published.url,
+            jwt_issuer=ISSUER,
+            jwt_audience=AUDIENCE,
+        )
+        token = old.token(clock, exp=clock.now_ms() // 1000 + 10 * 86400)
+        assert (await _post(service, token)).status == 201
+        published.keys = [new]
+        clock.advance(ms=verifying_keys.REFRESH_MS + 1)
+        async with asyncio.timeout(5):
+            while (await _post(service, token)).status != 401:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_token_that_is_remembered_needs_keys_that_are_not_too_old(
+    start: Start, clock: MovableClock
+) -> None:
+    key = SigningKey("ES256", "k1")
+    with KeySet(key) as published:
+        service: Service = await start(
+            auth_strategy="jwt",
+            jwt_keys=published.url,
+            jwt_issuer=ISSUER,
+            jwt_audience=AUDIENCE,
+        )
+        token = key.token(clock, exp=clock.now_ms() // 1000 + 10 * 86400)
+        assert (await _post(service, token)).status == 201
+        published.fails = True
+        clock.advance(ms=verifying_keys.STALE_MS - 1000)
+        assert (await _post(service, token)).status == 201
+        clock.advance(ms=verifying_keys.PAUSE_MS + 1001)
+        assert (await _post(service, token)).status == 503
 
 
 async def test_keys_that_cannot_be_had_are_a_503(start: Start, clock: MovableClock) -> None:

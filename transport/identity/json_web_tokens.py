@@ -69,7 +69,7 @@ class JwtStrategy(Strategy):
             raise _unauthorized("A token is required in X-Auth-Token or Authorization.", None)
         digest = hashlib.sha256(token.encode()).digest()
         known = self._known.get(digest)
-        if known is None or known.keys != self._keys.version:
+        if known is None or not self._keys.are_still(known.keys):
             known = await self._verify(token)
             self._known.put(digest, known)
         if known.expires_ms <= self._clock.now_ms():

@@ -60,6 +60,12 @@ class KeySource(Protocol):
     def version(self) -> int:
         """Another number whenever the keys have changed."""
 
+    def are_still(self, version: int) -> bool:
+        """Say whether what the keys of this version have proved is still to be believed.
+
+        Sees to it that old keys are read again, also when nobody asks for one of them.
+        """
+
 
 class KeysUnavailable(Exception):
     """The address of the keys gives none, and none are known."""
@@ -77,6 +83,10 @@ class FixedKeys:
     async def find(self, key_id: str | None, algorithm: str) -> VerifyingKey | None:
         """See KeySource."""
         return choose(self._keys, key_id, algorithm)
+
+    def are_still(self, version: int) -> bool:
+        """See KeySource."""
+        return True
 
 
 class PublishedKeys:
@@ -111,6 +121,13 @@ class PublishedKeys:
             await self._read_again()
             found = choose(self._keys, key_id, algorithm)
         return found
+
+    def are_still(self, version: int) -> bool:
+        """See KeySource. Not when they have not been confirmed for too long."""
+        # SECURITY: tokens that are remembered look for no key, and would outlive theirs.
+        if self._older_than(self._read_ms, REFRESH_MS):
+            self._start_reading()
+        return version == self.version and not self._older_than(self._read_ms, STALE_MS)
 
     def _older_than(self, moment_ms: int | None, age_ms: int) -> bool:
         return moment_ms is None or self._clock.now_ms() - moment_ms > age_ms
