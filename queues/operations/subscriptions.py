@@ -38,10 +38,14 @@ class Caller(NamedTuple):
 
 
 class Made(NamedTuple):
-    """What a creation did: the id, and the secret that was made, shown this once."""
+    """What a creation did: the id, the secret that was made, and whether it made the queue.
+
+    The secret is shown this once.
+    """
 
     id: str
     secret: str | None
+    made_queue: bool
 
 
 class View(NamedTuple):
@@ -101,7 +105,7 @@ class SubscriptionOperations:
         """
         new, secret = self._new(caller, wanted)
         project = caller.identity.project
-        await self._queues.create(project, queue, {})
+        made_queue = await self._queues.create(project, queue, {})
         stored = await self._store(caller, queue, new)
         if stored.state is State.CONFIRMED:
             raise SubscriptionExists(
@@ -109,7 +113,8 @@ class SubscriptionOperations:
             )
         await self._policies.renew(project, queue)
         await self._confirmations.ask(project, queue, stored)
-        return Made(stored.id, secret if stored.secrets == new.secrets else None)
+        shown = secret if stored.secrets == new.secrets else None
+        return Made(stored.id, shown, made_queue)
 
     async def list(self, project: str, queue: str, *, marker: str, limit: int) -> View:
         """Return a page of subscriptions by id; of an absent queue, too.

@@ -67,6 +67,15 @@ async def test_each_change_has_a_line(service: Service, lines: io.StringIO) -> N
     ]
 
 
+async def test_a_queue_that_comes_with_its_first_subscription_has_a_line(
+    service: Service, lines: io.StringIO
+) -> None:
+    await service.post(HOOKS, {"subscriber": "http://fake/"})
+    await service.post(HOOKS, {"subscriber": "http://other/"})
+    created = ["queue.created", "subscription.created", "subscription.created"]
+    assert _events(lines) == created
+
+
 async def test_a_line_says_who_and_what(service: Service, lines: io.StringIO) -> None:
     answer = await service.put("/v2/queues/a", headers={"X-User-Id": "ann"})
     (line,) = lines.getvalue().splitlines()

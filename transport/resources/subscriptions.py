@@ -48,6 +48,8 @@ class SubscriptionCollection(_SubscriptionResource):
         """Subscribe."""
         wanted = await self._requests.creation(req)
         made = await self._subscriptions.create(self._requests.caller(req), queue, wanted)
+        if made.made_queue:
+            audit.changed(req, "queue.created", queue)
         audit.changed(req, "subscription.created", f"{queue}/{made.id}")
         self._responses.created(req, resp, queue, made)
 

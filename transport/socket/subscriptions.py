@@ -72,6 +72,8 @@ async def _store(call: Call, wanted: _Create) -> dict[str, str]:
     made = await call.operations.subscriptions.create(
         caller, queue, Wanted(wanted.subscriber, wanted.ttl, options)
     )
+    if made.made_queue:
+        audit.changed(call.req, "queue.created", queue)
     audit.changed(call.req, "subscription.created", f"{queue}/{made.id}")
     secret = {} if made.secret is None else {"secret": made.secret}
     return {"subscription_id": made.id, **secret}
