@@ -72,7 +72,8 @@ class Message(NamedTuple):
     live lease or the due time of a delay that is still running, and 0 when the message is
     ready. `claim_count` counts claims so far, also after release, lapse and renewal.
     `number` grows by one for each message that the queue was given since it was created: the
-    difference of two says how many lie between them, gone or not.
+    difference of two says how many lie between them, gone or not. `sealed` says that it is
+    encrypted at rest, though not as it is shown here.
     """
 
     seq: int
@@ -86,6 +87,7 @@ class Message(NamedTuple):
     visible_ms: int
     dead_letter: DeadLetter | None
     number: int
+    sealed: bool = False
 
 
 class Position(NamedTuple):

@@ -96,11 +96,13 @@ class MessageOperations:
         client_id: str,
         document_bytes: int,
         idempotency_key: str | None,
+        seal: bool = False,
     ) -> Posted:
         """Store messages; an absent queue is created.
 
         `document_bytes` is the size of the whole request, which the queue may cap. A repeat
-        with the same key returns the first ids and stores nothing.
+        with the same key returns the first ids and stores nothing. With `seal` they are
+        encrypted at rest also where the queue does not ask for it.
 
         Raises: InvalidRequest, QuotaExceeded, RateExceeded (nothing is stored or created
         then), IdempotencyKeyReused.
@@ -111,6 +113,8 @@ class MessageOperations:
         async def step(policy: QueuePolicy) -> Sequence[int]:
             nonlocal made_queue
             messages = self._prepare(drafts, policy, client_id, document_bytes)
+            if seal:
+                messages = [message._replace(seal=True) for message in messages]
             version = policy.version
             if version is None:
                 version, policy = await self._create(project, queue)

@@ -58,7 +58,7 @@ class Outbox:
             ids.new_version(),
             due_ms=now_ms,
             expires_ms=now_ms + self._retention_ms,
-            seal=policy.seal,
+            seal=any(message.seal for message in messages),
         )
 
     def stored(self) -> None:

@@ -195,6 +195,8 @@ class Redriver:
                 document_bytes=len(letter.body),
                 # NOTE: the blank keeps it apart from the keys of clients, which have none.
                 idempotency_key=f"redrive {work.queue} {letter.seq}",
+                # SECURITY: what is encrypted stays so, whatever its target asks for.
+                seal=letter.sealed,
             )
         except InvalidRequest:
             return False

@@ -80,7 +80,7 @@ def unpack(seq: int, record: bytes, now_ms: int) -> Message:
     return _new(Message, (
         seq, posted, ttl, expires, record[at:], _MEDIA[media],
         claim_id, count, visible if visible > now_ms else 0, dead_letter,
-        seq,
+        seq, False,
     ))  # fmt: skip
 
 

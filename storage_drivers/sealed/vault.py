@@ -65,7 +65,7 @@ class Vault:
             raise StorageUnavailable(
                 f"message {message_id} of queue {queue} cannot be decrypted: {ex}"
             ) from ex
-        return message._replace(body=body, media=media)
+        return message._replace(body=body, media=media, sealed=True)
 
     def seal_record(self, project: str, record: Record) -> Record:
         """Return the record as it is to be stored: encrypted if it asks for that."""

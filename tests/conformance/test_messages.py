@@ -28,6 +28,7 @@ async def test_a_posted_message_comes_back_as_it_is(orders: QueueHandle) -> None
         visible_ms=0,
         dead_letter=None,
         number=(await orders.get_one(seq)).number,
+        sealed=orders.storage.capabilities.encrypts,
     )
     assert await orders.get(seq) == [expected]
     assert list((await orders.page()).messages) == [expected]

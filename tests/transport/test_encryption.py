@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import secrets
 from collections.abc import Callable
@@ -97,6 +98,25 @@ async def test_a_dead_letter_can_be_read_where_it_arrives(server: With, tmp_path
         assert await service.bodies("dead") == [BODY]
         popped = await service.delete("/v2/queues/dead/messages?pop=1")
         assert popped.json["messages"][0]["body"] == BODY
+    assert b"dawn" not in on_disk(tmp_path)
+
+
+async def test_a_dead_letter_that_goes_back_stays_encrypted_wherever_it_goes(
+    server: With, tmp_path: Path
+) -> None:
+    async with server(k1=K1) as service:
+        await encrypted(service, _dead_letter_queue="dead", _max_claim_count=1)
+        await service.claim("q", {"ttl": 60, "grace": 60})
+        service.clock.advance(s=61)
+        assert (await service.post("/v2/queues/q/claims")).status == 204
+        receiver = {"subscriber": "https://receiver.invalid/"}
+        assert (await service.post("/v2/queues/plain/subscriptions", receiver)).status == 201
+        begun = await service.post("/v2/queues/dead/redrive", {"to": "plain"})
+        assert begun.status == 202
+        async with asyncio.timeout(5):
+            while not await service.bodies("plain"):  # noqa: ASYNC110 (nothing rings here)
+                await asyncio.sleep(0.01)
+        assert await service.bodies("plain") == [BODY]
     assert b"dawn" not in on_disk(tmp_path)
 
 
