@@ -100,6 +100,9 @@ class Agenda:
         except StorageUnavailable as ex:
             _log.warning("nothing is taken now: %s", ex)
             return
+        except Exception:  # (a defect must not end for ever what is done at its time)
+            _log.exception("nothing is taken now")
+            return
         for taken in found:
             self._hand_out(taken)
         if len(found) == room and self._desk.room:

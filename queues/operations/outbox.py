@@ -13,11 +13,12 @@ from queues import ids, outboxes
 from queues.clock import Clock
 from queues.metadata import QueuePolicy
 from queues.model import NewMessage, Record, RecordKind, Taken
-from queues.operations.agenda import Agenda
+from queues.operations.agenda import LEASE_MS, Agenda
 from queues.operations.lanes import Lanes
 from queues.operations.policies import Policies
 from queues.operations.subscription_book import SubscriptionBook
 from queues.storage import Storage
+from queues.subscriptions import Subscription
 
 _PAGE = 100
 
@@ -68,7 +69,12 @@ class Outbox:
     async def _announce(self, taken: Taken) -> None:
         """Ring the lanes of all who are to hear of a post; keep its record for them."""
         project, record = taken
-        known, active = await self._ring(project, record.scope)
+        page = await self._page(project, record.scope, "")
+        known, active = len(page), await self._ring(project, record.scope, page)
+        while len(page) == _PAGE:
+            record = await self._extended(project, record)
+            page = await self._page(project, record.scope, page[-1].id)
+            active += await self._ring(project, record.scope, page)
         if not known:
             # NOTE: subscriptions that ended by themselves; posts need no record any more.
             self._policies.forget(project, record.scope)
@@ -87,16 +93,23 @@ class Outbox:
                 now_ms=now_ms,
             )
 
-    async def _ring(self, project: str, queue: str) -> tuple[int, int]:
-        """Return how many subscriptions there are, and how many of them were rung for."""
-        known, active, marker = 0, 0, ""
-        while True:
-            page = await self._book.page(project, queue, marker=marker, limit=_PAGE)
-            known += len(page)
-            for subscription in page:
-                if await self._book.is_active(subscription):
-                    await self._lanes.ring(project, queue, subscription.id)
-                    active += 1
-            if len(page) < _PAGE:
-                return known, active
-            marker = page[-1].id
+    async def _page(self, project: str, queue: str, marker: str) -> Sequence[Subscription]:
+        return await self._book.page(project, queue, marker=marker, limit=_PAGE)
+
+    async def _ring(self, project: str, queue: str, page: Sequence[Subscription]) -> int:
+        """Return how many of the subscriptions were rung for."""
+        active = [one for one in page if await self._book.is_active(one)]
+        for subscription in active:
+            await self._lanes.ring(project, queue, subscription.id)
+        return len(active)
+
+    async def _extended(self, project: str, record: Record) -> Record:
+        """Return the record under a new lease, as there may be more to ring than fits in one.
+
+        Whoever has it by now rings as well, and settles it.
+        """
+        now_ms = self._clock.now_ms()
+        longer = record._replace(due_ms=now_ms + LEASE_MS)
+        if await self._storage.records.replace(project, longer, now_ms=now_ms):
+            return longer._replace(version=longer.version + 1)
+        return record

@@ -168,8 +168,9 @@ async def test_what_a_handler_fails_at_is_handled_again_after_the_lease(
     assert len(caplog.records) == 2
 
 
-async def test_it_survives_a_store_that_is_away(
-    storage: FaultyStorage, clock: MovableClock
+@pytest.mark.parametrize("error", [StorageUnavailable("away"), ValueError("a defect")])
+async def test_it_survives_a_store_that_is_away_or_has_a_defect(
+    storage: FaultyStorage, clock: MovableClock, error: Exception
 ) -> None:
     await enter(storage, clock, "a")
     desk = Desk(storage, clock, pause_s=0.01)
@@ -178,7 +179,7 @@ async def test_it_survives_a_store_that_is_away(
 
     async def away(name: str) -> None:
         asked.set()
-        raise StorageUnavailable("away")
+        raise error
 
     storage.before = away
     async with desk.open():
