@@ -29,7 +29,9 @@ from queues.storage import Storage
 T = TypeVar("T")
 
 _REMEMBERED = 10_000
-_ATTEMPTS = 10
+#: A queue may change so often while a request follows it: whoever posts must outlast a burst of
+#: patches or subscriptions.
+_ATTEMPTS = 100
 _NO_KEY = (
     "queue {queue} is encrypted, and the file in the setting keys_file has no key for that"
 )
