@@ -227,7 +227,9 @@ def check_content_type(req: falcon.asgi.Request, resource: object) -> None:
     Except for a resource that takes `any_content_type`.
     """
     kind = req.content_type
-    if kind is not None and kind.lower() == falcon.MEDIA_URLENCODED and req.content_length:
+    # NOTE: some clients name the charset as well.
+    is_form = kind is not None and kind.lower().startswith(falcon.MEDIA_URLENCODED)
+    if is_form and req.content_length:
         if getattr(resource, "any_content_type", False):
             return
         raise falcon.HTTPBadRequest(

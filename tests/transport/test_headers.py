@@ -198,8 +198,9 @@ async def test_an_html_form_is_refused_only_with_a_body(service: Service) -> Non
     form = {"Content-Type": FORM}
     assert (await service.get("/v2/queues", headers=form)).status == 200
     assert (await service.put("/v2/queues/q", {}, headers=form)).error == BAD_FORM
-    capital = {"Content-Type": FORM.upper()}
-    assert (await service.put("/v2/queues/q", {}, headers=capital)).error == BAD_FORM
+    for spelling in (FORM.upper(), f"{FORM}; charset=UTF-8", f"{FORM};charset=utf-8"):
+        other = {"Content-Type": spelling}
+        assert (await service.put("/v2/queues/q", {}, headers=other)).error == BAD_FORM
     assert (await service.put("/v2/queues/q", headers=form)).status == 201
 
 
