@@ -291,10 +291,13 @@ async def test_changes_and_refusals_have_a_line_as_over_http(
         (line,) = told()
         assert 'msg="queue.created" subject="q" project="p1" user="ann"' in line
         await talk.ask("message_post", queue_name="lazy", messages=[{"body": 1}])
+        hook = "https://receiver.invalid/"
+        await talk.ask("subscription_create", queue_name="news", subscriber=hook)
         await talk.ask("queue_purge", queue_name="q")
         await talk.ask("queue_delete", queue_name="q")
         events = [line.split(' msg="')[1].split('"')[0] for line in told()]
-        assert events == ["queue.created", "queue.purged", "queue.deleted"]
+        made = ["queue.created", "queue.created", "subscription.created"]
+        assert events == [*made, "queue.purged", "queue.deleted"]
 
 
 # -- rates -----------------------------------------------------------------------------------
