@@ -103,7 +103,8 @@ class SignalOperations:
         """Make a handle, or find the one that was made of the same terms.
 
         Its URL allows to send signals to this handle and nothing else; it ends with the
-        handle, and with the credential that it was made with.
+        handle, and with the credential that it was made with. Whoever comes with a credential
+        gets no URL that would not end with it: none of a handle that was made without it.
 
         Raises: InvalidRequest; Forbidden for what the maker may not hand on; SignalExists.
         """
@@ -122,8 +123,7 @@ class SignalOperations:
                 raise SignalExists(f"There is a signal {name} already, made of other terms.")
             else:
                 handle = found.handle
-            url = self._url(maker.project, name, handle)
-            return Made(handle, url, is_new=found is None)
+            return Made(handle, self._url(maker, name, handle), is_new=found is None)
         raise StorageUnavailable("the signal is made and cancelled faster than it can be read")
 
     def _check_target(self, maker: Identity, name: str, target: Target) -> None:
@@ -148,9 +148,12 @@ class SignalOperations:
             expires_ms = min(expires_ms, maker.grant.expires_ms)
         return replace(handle, url_expires_ms=expires_ms)
 
-    def _url(self, project: str, name: str, handle: Handle) -> Share | None:
+    def _url(self, maker: Identity, name: str, handle: Handle) -> Share | None:
+        # SECURITY: the URL of somebody else's handle would outlive the credential.
+        if maker.grant is not None and maker.grant.id not in handle.lineage:
+            return None
         return self._shares.sign_signal(
-            project, name, handle.incarnation, handle.url_expires_ms
+            maker.project, name, handle.incarnation, handle.url_expires_ms
         )
 
     async def show(

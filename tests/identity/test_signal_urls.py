@@ -128,6 +128,15 @@ async def test_it_ends_with_the_token_of_its_maker(
     assert (await service.put(f"{HANDLE}/signal", {"id": 3})).status == 200
 
 
+async def test_a_token_gets_no_url_that_would_outlive_it(service: Service) -> None:
+    terms = {"timeout": 60, "count": 10}
+    mine, other = [await _with_token(service, ["wait", "signal"]) for _ in range(2)]
+    for headers in (mine, mine, None):
+        assert (await service.put(HANDLE, terms, headers=headers)).json["url"]
+    found = await service.put(HANDLE, terms, headers=other)
+    assert (found.status, found.json["url"]) == (200, None)
+
+
 async def test_a_token_is_for_signals_whose_names_its_patterns_fit(service: Service) -> None:
     token = await _with_token(service, ["wait", "signal"])
     assert (await service.put(HANDLE, {"timeout": 60}, headers=token)).status == 201
