@@ -62,6 +62,8 @@ class EventStreams:
         first = await source.read()
         resp.content_type = EVENTS
         resp.set_header("Cache-Control", "no-store")
+        # Otherwise nginx keeps events until they fill a buffer.
+        resp.set_header("X-Accel-Buffering", "no")
         resp.stream = self._events(req, queue, source, first)
 
     async def _events(

@@ -51,6 +51,7 @@ async def test_it_is_an_event_stream_that_nobody_keeps(service: Service) -> None
     assert start["status"] == 200
     assert headers[b"content-type"] == b"text/event-stream"
     assert headers[b"cache-control"] == b"no-store"
+    assert headers[b"x-accel-buffering"] == b"no"
     assert b"content-length" not in headers
 
 
