@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
+from queues.errors import StorageUnavailable
 from storage_drivers.redis.dead_letters import DeadLetters
 from storage_drivers.redis.executor import Executor
 from storage_drivers.redis.layout import MESSAGES, SHARDS, encode
@@ -52,10 +53,26 @@ class Sweep:
         self._queues = queues
         self._dead_letters = dead_letters
         self._records = records
+        self._shard = 0
 
     async def run(self, *, limit: int, now_ms: int) -> int:
-        """Deal with up to `limit` messages and records. See `Storage.sweep`."""
-        dealt, visits = await self._records.clear(limit=limit, now_ms=now_ms), 0
+        """Deal with up to `limit` messages and records. See `Storage.sweep`.
+
+        NOTE: a node that is down, as it may be for records, must not stop what can be done for
+        queues on the others.
+        """
+        dealt, failure = 0, None
+        try:
+            dealt = await self._records.clear(limit=limit, now_ms=now_ms)
+        except StorageUnavailable as ex:
+            failure = ex
+        dealt += await self._clear_queues(limit - dealt, now_ms)
+        if failure and not dealt:
+            raise failure
+        return dealt
+
+    async def _clear_queues(self, limit: int, now_ms: int) -> int:
+        dealt = visits = 0
         while dealt < limit and visits < _VISITS_PER_SWEEP:
             tags = await self._take(min(limit - dealt, _VISITS_AT_ONCE), now_ms)
             if not tags:
@@ -68,19 +85,34 @@ class Sweep:
         return dealt
 
     async def _take(self, count: int, now_ms: int) -> list[str]:
+        """Take queues whose turn has come, from the shard on at which the last call stopped.
+
+        Raises: StorageUnavailable for the first shard; a later one is left to the next call.
+        """
         tags: list[str] = []
-        for shard in range(SHARDS):
-            taken = await self._executor.run(
-                _TAKE,
-                self._layout.sweep(shard),
-                now_ms=now_ms,
-                limit=count - len(tags),
-                next_ms=now_ms + TURN_MS,
-            )
-            tags += [tag.decode() for tag in taken]
+        for _ in range(SHARDS):
+            # NOTE: goes on also after a failure, or a node that is down would stop the sweep of
+            # all that comes after it.
+            shard, self._shard = self._shard, (self._shard + 1) % SHARDS
+            try:
+                tags += await self._take_of(shard, count - len(tags), now_ms)
+            except StorageUnavailable:
+                if not tags:
+                    raise
+                self._shard = shard
+                break
             if len(tags) >= count:
+                # There may be more.
+                self._shard = shard
                 break
         return tags
+
+    async def _take_of(self, shard: int, count: int, now_ms: int) -> list[str]:
+        place, next_ms = self._layout.sweep(shard), now_ms + TURN_MS
+        taken = await self._executor.run(
+            _TAKE, place, now_ms=now_ms, limit=count, next_ms=next_ms
+        )
+        return [tag.decode() for tag in taken]
 
     async def _visit(self, tag: str, limit: int, now_ms: int) -> int:
         project, queue = self._layout.names_of(tag)

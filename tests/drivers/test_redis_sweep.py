@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
 from queues.errors import StorageUnavailable
 from storage_drivers.redis import Driver
+from storage_drivers.redis.layout import SHARDS, Layout
 from tests.clock import MovableClock
 from tests.conformance.handle import QueueHandle
 from tests.drivers.redis_storage import as_user, fresh_url, keys, opened, orders
-from tests.factories import new_messages
-from tests.servers.redis import RedisServer
+from tests.factories import new_message, new_messages
+from tests.servers.redis import RedisCluster, RedisServer
 
 pytestmark = pytest.mark.redis
 
@@ -132,3 +134,52 @@ async def test_a_deleted_queue_leaves_only_what_the_store_forgets_by_itself(
         left = keys(connection, url)
         assert all(connection.pttl(key) > 0 for key in left)
     assert {key.split(":")[3] for key in left} == {"seq", "claim"}
+
+
+async def test_more_queues_than_one_sweep_visits_all_have_their_turn(
+    redis_server: RedisServer,
+) -> None:
+    clock = MovableClock()
+    async with opened(fresh_url(redis_server)) as driver:
+        queues = [QueueHandle(driver, clock, queue=f"queue-{n}") for n in range(1200)]
+        await asyncio.gather(*(queue.create() for queue in queues))
+        await asyncio.gather(*(queue.post(new_message(ttl_s=60)) for queue in queues))
+        dealt = 0
+        for _ in range(3):
+            clock.advance(s=60)
+            dealt += await driver.sweep(limit=1024, now_ms=clock.now_ms())
+    assert dealt == len(queues)
+
+
+async def test_queues_are_swept_though_a_node_without_them_is_down(
+    redis_cluster: RedisCluster,
+) -> None:
+    *living, dying = redis_cluster.nodes
+    url, clock = fresh_url(redis_cluster), MovableClock()
+    async with opened(url, timeout_ms=1000) as driver:
+        names = [name for name in map(str, range(40)) if _is_alive(url, name)]
+        queues = [QueueHandle(driver, clock, queue=name) for name in names]
+        for queue in queues:
+            await queue.create()
+            await queue.post(new_message(ttl_s=60))
+        clock.advance(s=60)
+        for node in living:
+            with node.connect() as connection:
+                connection.config_set("cluster-require-full-coverage", "no")
+        await asyncio.to_thread(dying.kill)
+        try:
+            for _ in range(SHARDS):
+                clock.advance(s=1)
+                with contextlib.suppress(StorageUnavailable):
+                    await driver.sweep(limit=100, now_ms=clock.now_ms())
+        finally:
+            await asyncio.to_thread(redis_cluster.restart)
+        clock.advance(s=1)
+        assert await driver.sweep(limit=100, now_ms=clock.now_ms()) == 0
+
+
+def _is_alive(url: str, queue: str) -> bool:
+    """Say whether a queue and its list are in the first two thirds of the slots."""
+    layout = Layout(url.rpartition("=")[2])
+    place = layout.queue("alpha", queue)
+    return max(place.slot, layout.sweep_of(place.tag).slot) < 16384 * 2 // 3
