@@ -81,6 +81,8 @@ class Twin:
                 seq=seq(found.seq),  # type: ignore[arg-type]
                 dead_letter=origin,
                 number=0,
+                # The reference does not encrypt.
+                sealed=False,
             )
 
         return _plain(answer, message, seq)
