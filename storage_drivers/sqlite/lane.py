@@ -137,6 +137,8 @@ class Lane(Generic[C]):
         while calls := self._take():
             runner.run(calls)
             self._loop.call_soon_threadsafe(self._answer, calls)
+            # NOTE: or what was read stays in memory until this thread has something new to do.
+            del calls
         runner.close()
 
     def _take(self) -> Sequence[Call[C]]:

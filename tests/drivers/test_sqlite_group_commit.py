@@ -6,6 +6,7 @@ import asyncio
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -114,6 +115,19 @@ async def test_a_thread_that_never_answers_is_reported_in_time() -> None:
     assert loop.time() - start_s < 2
     stuck.set()
     await lane.close()
+
+
+async def test_a_thread_keeps_nothing_of_what_it_has_answered(path: Path) -> None:
+    class Page:
+        """Something large that was read."""
+
+    async with opened(path):
+        lane = Lane("writer", [new_writer(path)], timeout_ms=10_000)
+        page = weakref.ref(await lane.run(lambda _: Page()))
+        async with asyncio.timeout(5):
+            while page() is not None:  # noqa: ASYNC110 (the thread tells nobody)
+                await asyncio.sleep(0.001)
+        await lane.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="only Linux has it")
