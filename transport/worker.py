@@ -106,10 +106,8 @@ class DrainingServer(Server):
         await self._bid_farewell()
         if self._acceptor is not None:
             self._acceptor.close()
-        for listener in self._listeners:
-            listener.close()
         cut_off = asyncio.get_running_loop().call_later(self._drain_s, self._cut_off)
-        await super().shutdown(sockets)
+        await super().shutdown([*self._listeners])
         cut_off.cancel()
 
     async def _bid_farewell(self) -> None:
